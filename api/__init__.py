@@ -1,0 +1,1 @@
+"""Talks: the HTTP API, the commands, the console and the emulator."""

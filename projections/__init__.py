@@ -1,0 +1,1 @@
+"""Answers: reads the log, never the provider."""
