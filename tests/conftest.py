@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: a PostgreSQL server, and a ledger's address on both databases."""
+"""Fixtures for every test: a PostgreSQL server, and a ledger address on both databases."""
 
 from __future__ import annotations
 

@@ -1,0 +1,136 @@
+"""Every block of README.md, CHANGELOG.md and docs/ does what the page says.
+
+How to write a block that this test runs (the words after the language are invisible to readers):
+
+```console            A session. A line `$ command` is run; lines `> …` right below go on with it.
+$ command             The lines below a command are its output: `...` alone stands for any lines,
+output                `...` inside a line for any characters. Without any, the output is not
+```                   compared. Exit code 0 is expected; else show it: `$ command; echo $?`.
+```console background A program that goes on, as in a terminal of its own: the page waits until its
+                      output begins with the lines shown, then goes on; it is ended with the page.
+```bash  (or sh)      A script. It stops at the first failing line, and must not fail.
+```python             Runs with the names of the page's earlier Python blocks. One that begins with
+                      `>>>` is a session, compared like a doctest, with `...` as wildcard.
+```… not-run: REASON  Shown only. The reason is required: it is for the next writer.
+```text json http …   Any other language, and no language, is shown only.
+
+The blocks of a page run in order, each page in an empty folder of its own, in one bash with the
+project's commands on PATH and no LEDGER_* setting. `at-root` after the language runs a block in the
+project's folder, as after `cd connection-ledger`. A page that calls curl is skipped where there is
+none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.pages import ROOT, Block, blocks, pages
+from tests.docs.shell import BlockFailedError, Shell, difference, matches
+
+SHELL_LANGUAGES = {"bash", "sh"}
+RUN_LANGUAGES = {"console", "python"} | SHELL_LANGUAGES
+MARKS = {"", "at-root", "background", "background at-root", "at-root background"}
+NOT_RUN = re.compile(r"not-run: *\S.+")
+
+
+def runnable(page: str) -> list[Block]:
+    """Return the blocks of a page that are to run."""
+    found = [block for block in blocks(page) if block.language in RUN_LANGUAGES]
+    return [block for block in found if not NOT_RUN.fullmatch(block.marks)]
+
+
+def test_the_pages_are_there() -> None:
+    """A project without README, changelog and a first page has no documentation to test."""
+    missing = {"README.md", "CHANGELOG.md", "docs/index.md", "docs/glossary.md"} - set(pages())
+    assert missing == set()
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_mark_is_known(page: str) -> None:
+    """A misspelt mark would change what runs; a block that does not run says why."""
+    unknown = [
+        f"{page}:{block.line} {block.marks}" for block in runnable(page) if block.marks not in MARKS
+    ]
+    assert unknown == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
+def test_every_block_does_what_the_page_says(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader who types what a page shows gets what the page shows."""
+    todo = runnable(page)
+    if any("curl" in block.text for block in todo) and not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with Shell(tmp_path) as shell:
+        for block in todo:
+            try:
+                run_block(shell, block, names)
+            except Exception as error:
+                raise BlockFailedError(f"{page}, block at line {block.line}: {error}") from error
+
+
+def run_block(shell: Shell, block: Block, names: dict[str, Any]) -> None:
+    """Run one block and compare what it prints."""
+    if block.language == "python":
+        run_python(block, names)
+        return
+    if "at-root" in block.marks:
+        shell.run(f"pushd {ROOT} >/dev/null")
+    if block.language in SHELL_LANGUAGES:
+        shell.run(f"set -euo pipefail\n{block.text}\nset +euo pipefail")
+    for command, expected in session(block):
+        if "background" in block.marks:
+            shell.start(command, expected)
+        elif not matches(expected, text := shell.run(command)) and expected:
+            raise BlockFailedError(difference(command, expected, text))
+    if "at-root" in block.marks:
+        shell.run("popd >/dev/null")
+
+
+def session(block: Block) -> list[tuple[str, list[str]]]:
+    """Cut a console block into commands and the output lines expected of each."""
+    steps: list[tuple[str, list[str]]] = []
+    if block.language != "console":
+        return steps
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            steps.append((line[2:], []))
+        elif not steps:
+            raise BlockFailedError(f"a console block begins with `$ command`, not with {line!r}")
+        elif line.startswith("> ") and not steps[-1][1]:
+            steps[-1] = (f"{steps[-1][0]}\n{line[2:]}", [])
+        else:
+            steps[-1][1].append(line)
+    for _, expected in steps:
+        while expected and not expected[-1].strip():
+            expected.pop()
+    return steps
+
+
+def run_python(block: Block, names: dict[str, Any]) -> None:
+    """Run a Python block in the page's namespace."""
+    if not block.text.startswith(">>>"):
+        exec(compile(block.text, f"<block at line {block.line}>", "exec"), names)
+        return
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    test = doctest.DocTestParser().get_doctest(block.text, names, "page", None, block.line)
+    report = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = doctest.DocTestRunner(optionflags=flags).run(
+            test, out=report.write, clear_globs=False
+        )
+    names.update(test.globs)
+    if result.failed:
+        raise BlockFailedError(report.getvalue())
