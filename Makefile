@@ -30,6 +30,10 @@ soak: $(VENV)/dev.stamp ## the long tests
 bench: $(VENV)/dev.stamp ## the speed measurements
 	$(BIN)/python -m tests.benchmarks
 
+docs: $(VENV)/docs.stamp ## the documentation as web pages, in build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo 'open build/docs/index.html'
+
 .venv: $(VENV)/dev.stamp ## the virtual environment with everything in it
 
 clean: ## removes the virtual environment and every cache
@@ -44,4 +48,8 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
 	$(PIP_INSTALL) --editable '.[test,check]'
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/run.stamp
+	$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@

@@ -96,6 +96,7 @@ class Shell:
         Raises BlockFailedError when it does not print them in time.
         """
         log = self.folder / f".background-{secrets.token_hex(4)}.log"
+        log.touch()
         self.run(f"{{ {command}\n}} >{log} 2>&1 &")
         deadline = time.monotonic() + BACKGROUND_SECONDS
         while not matches(expected, text := log.read_text(errors="replace"), whole=False):
