@@ -1,0 +1,1 @@
+"""Everything that speaks OFAuth: signatures in, bodies in, list rows in."""
