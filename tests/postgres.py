@@ -194,7 +194,7 @@ def _server_user() -> dict[str, Any]:
 
 def _own(folder: Path) -> None:
     if user := _server_user():
-        os.chown(folder, user["user"], user["group"])
+        os.chown(folder, user["user"], user["group"], follow_symlinks=False)
 
 
 def _open_folder() -> str | None:
@@ -215,7 +215,8 @@ def _usable_by_server(binaries: Path, folder: Path) -> Path:
         libraries = wheel.with_name(f"{wheel.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, copy / libraries.name)
-        copy.chmod(0o755)
+        for path in (copy, *copy.rglob("*")):  # so that the guard may remove them
+            _own(path)
         return copy / wheel.name / binaries.parent.name / "bin"
     return binaries
 
