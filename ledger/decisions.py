@@ -1,0 +1,447 @@
+"""What to append for what came in: decided under the write lock, from what the log holds then.
+
+Everything here is a function of the observations and of the rows seen; nothing is written and
+nothing is remembered between two batches, so a batch whose commit is in doubt can be decided again.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from ledger.domain.claim import CLOCK_TOLERANCE_MS, Claim, Evidence, Statement
+from ledger.domain.connection import names_of
+from ledger.domain.errors import LedgerError
+from ledger.domain.events import (
+    CONNECTION_TYPES,
+    DeliveryParked,
+    DeliveryReceived,
+    DeliveryRepeated,
+    DeliveryResolved,
+    Drawn,
+    Event,
+    Signed,
+)
+from ledger.domain.words import DELIVERY, connection_stream
+from ledger.ofauth.payloads import Problem, Reading, Said
+from ledger.ofauth.rows import read_row
+from ledger.ofauth.signatures import Verdict
+from ledger.recorders import codec
+from ledger.recorders.base import NewRow, Seen, StoredRow
+
+REPEATS_KEPT: Final = 16
+"""How many repeats of one delivery are written down; later ones are only acknowledged."""
+SALT_BYTES: Final = 16
+
+
+class Outcome(StrEnum):
+    """What became of one observation."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    PARKED = "parked"
+    RESOLVED = "resolved"
+    STILL_PARKED = "still_parked"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One signed delivery, as it came."""
+
+    body: bytes
+    verdict: Verdict
+    observed: int
+    """When it reached us: milliseconds since the epoch, UTC."""
+    content_type: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The wish to read a parked delivery again, by its stream."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRow:
+    """One row of the provider's list, as a pass over it read it."""
+
+    row: Mapping[str, Any]
+    answered: int
+    """When the provider answered the page: milliseconds since the epoch, UTC."""
+    observed: int
+    """When the page reached us: milliseconds since the epoch, UTC."""
+    evidence: str
+    """The stream of the pass."""
+
+
+Observation = Delivery | Retry | ListedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of one observation, durable when it is returned."""
+
+    outcome: Outcome
+    position: int
+    """The last position written for it; of the original, for a repeat."""
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An observation read as far as can be without the lock."""
+
+    observation: Observation
+    stream: str
+    reading: Reading | None = None
+    receipt: str = ""
+    body: bytes = b""
+    connection: str | None = None
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams that must be seen to decide."""
+        own = [self.stream] if self.stream.startswith(DELIVERY) else []
+        return own if self.connection is None else [*own, connection_stream(self.connection)]
+
+    @property
+    def message_id(self) -> str | None:
+        """The verified message id, when the body is one that is kept."""
+        if not isinstance(self.observation, Delivery) or self.reading is None:
+            return None
+        return self.observation.verdict.message_id if self.reading.kept else None
+
+
+def identity(body: bytes, dated: int | None, verdict: Verdict) -> str:
+    """Name the stream of a delivery: its identity, for ever (semantics, section 4).
+
+    A body with its own timestamp is its own identity; else the verified message id and the body;
+    else the signature's time and the body.
+    """
+    content = hashlib.sha256(body).digest()
+    if dated is not None:
+        seed = b"body:" + content
+    elif verdict.message_id is not None:
+        seed = b"message:" + content + verdict.message_id.encode()
+    else:
+        seed = b"stamp:" + content + b"%d" % verdict.stamp
+    return DELIVERY + hashlib.sha256(seed).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class _Account:
+    """Where one observation's outcome will be read from, once positions are known."""
+
+    outcome: Outcome
+    stream: str
+    last: int | None = None
+    """Index of its last new row; None when nothing was appended for it."""
+    position: int = 0
+    """The position to report when nothing was appended, or the original's."""
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The decisions of one batch, in order; `rows` is what to append."""
+
+    seen: Seen
+    entropy: Callable[[int], bytes]
+    rows: list[NewRow] = field(default_factory=list)
+    accounts: list[_Account] = field(default_factory=list)
+    _stored: dict[str, list[StoredRow]] = field(default_factory=dict)
+    _written: dict[str, list[tuple[int, Event]]] = field(default_factory=dict)
+    _statements: dict[str, list[Statement]] = field(default_factory=dict)
+    _messages: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for row in self.seen.rows:
+            self._stored.setdefault(row.stream, []).append(row)
+        for message_id, stream in self.seen.message_streams:
+            self._messages.setdefault(message_id, set()).add(stream)
+
+    def take(self, prepared: Prepared) -> None:
+        """Decide one observation against the log and against those before it in the batch."""
+        match prepared.observation:
+            case Delivery() as delivery:
+                self.accounts.append(self._delivery(prepared, delivery))
+            case Retry():
+                self.accounts.append(self._retry(prepared))
+            case ListedRow() as row:
+                self.accounts.append(self._listed(prepared, row))
+
+    def results(self, positions: Sequence[int]) -> list[Recorded]:
+        """Give each observation's outcome, with the positions that the log assigned."""
+        return [
+            Recorded(
+                account.outcome,
+                account.position if account.last is None else positions[account.last],
+                account.stream,
+            )
+            for account in self.accounts
+        ]
+
+    # deliveries
+
+    def _delivery(self, prepared: Prepared, delivery: Delivery) -> _Account:
+        try:
+            history = self._events(prepared.stream)
+        except LedgerError:
+            # A later program wrote about this delivery, so it rests in the log already.
+            return self._original(prepared, Outcome.REPEATED)
+        if not history:
+            return self._first(prepared, delivery)
+        ours = [e for e in history if getattr(e, "receipt", None) == prepared.receipt]
+        if ours:
+            outcome = Outcome.NEW if isinstance(ours[0], DeliveryReceived) else Outcome.REPEATED
+            return self._original(prepared, outcome)
+        return self._again(prepared, delivery, history)
+
+    def _first(self, prepared: Prepared, delivery: Delivery) -> _Account:
+        reading = _reading(prepared)
+        salt = self.entropy(SALT_BYTES)
+        statements, problem = self._draw(prepared, reading, delivery.verdict.stamp)
+        received = DeliveryReceived(
+            receipt=prepared.receipt,
+            observed=delivery.observed,
+            size=len(delivery.body),
+            digest=codec.digest(salt, delivery.body),
+            signed=_signed(delivery.verdict),
+            type=reading.type,
+            content_type=delivery.content_type,
+            user_agent=delivery.user_agent,
+            kept=reading.kept,
+            flags=self._flags(prepared, delivery, reading),
+            drawn=_drawn(statements),
+        )
+        self._append(
+            prepared.stream,
+            received,
+            payload=delivery.body if reading.kept else None,
+            salt=salt if reading.kept else None,
+            message_id=prepared.message_id,
+        )
+        if problem is not None:
+            parked = DeliveryParked(reason=problem.reason, detail=problem.detail)
+            self._append(prepared.stream, parked)
+            return self._account(Outcome.PARKED, prepared)
+        self._state(statements)
+        return self._account(Outcome.NEW, prepared)
+
+    def _again(
+        self, prepared: Prepared, delivery: Delivery, history: Sequence[Event]
+    ) -> _Account:
+        stamp = delivery.verdict.stamp
+        earlier = min(stamps_of(history)) <= stamp
+        repeats = sum(isinstance(event, DeliveryRepeated) for event in history)
+        account = self._original(prepared, Outcome.REPEATED)
+        if earlier and repeats >= REPEATS_KEPT:
+            return account
+        repeated = DeliveryRepeated(
+            receipt=prepared.receipt,
+            observed=delivery.observed,
+            signed=_signed(delivery.verdict),
+        )
+        self._append(prepared.stream, repeated)
+        if not earlier and not _is_parked(history):
+            statements, _ = self._draw(prepared, _reading(prepared), stamp)
+            self._state([s for s in statements if s[0].claim.stamped])
+        return account
+
+    def _original(self, prepared: Prepared, outcome: Outcome) -> _Account:
+        """Account for a delivery that is in the log (or earlier in this batch) already."""
+        position = self._position_of(prepared)
+        last = None
+        if not position:
+            last = max(i for i, row in enumerate(self.rows) if row.stream == prepared.stream)
+        return _Account(outcome, prepared.stream, last, position)
+
+    def _position_of(self, prepared: Prepared) -> int:
+        """Give the last position that the original delivery wrote; 0 when not yet in the log."""
+        own = self._stored.get(prepared.stream, [])
+        positions = [row.position for row in own if row.topic != DeliveryRepeated.NAME]
+        if prepared.connection is not None and positions:
+            stored = self._stored.get(connection_stream(prepared.connection), [])
+            with contextlib.suppress(LedgerError):
+                positions += [
+                    row.position
+                    for row, statement in zip(
+                        stored, self._known(prepared.connection), strict=False
+                    )
+                    if statement.evidence.stream == prepared.stream
+                ]
+        return max(positions, default=0)
+
+    def _flags(
+        self, prepared: Prepared, delivery: Delivery, reading: Reading
+    ) -> tuple[str, ...]:
+        flags = []
+        if delivery.verdict.delayed:
+            flags.append("delayed")
+        if reading.test:
+            flags.append("test")
+        if prepared.message_id is not None:
+            streams = self._messages.setdefault(prepared.message_id, set())
+            if streams - {prepared.stream}:
+                flags.append("id_reuse")
+            streams.add(prepared.stream)
+        return tuple(flags)
+
+    # parked deliveries
+
+    def _retry(self, prepared: Prepared) -> _Account:
+        history = self._events(prepared.stream)
+        if not _is_parked(history):
+            return _Account(Outcome.UNCHANGED, prepared.stream)
+        reading = _reading(prepared)
+        statements, problem = self._draw(prepared, reading, min(stamps_of(history)))
+        if problem is not None:
+            return _Account(Outcome.STILL_PARKED, prepared.stream)
+        received = history[0]
+        assert isinstance(received, DeliveryReceived)  # noqa: S101 - the stream's first event
+        resolved = DeliveryResolved(
+            observed=received.observed,
+            type=reading.type,
+            flags=("test",) if reading.test else (),
+            drawn=_drawn(statements),
+        )
+        self._append(prepared.stream, resolved)
+        self._state(statements)
+        return self._account(Outcome.RESOLVED, prepared)
+
+    # rows of the provider's list
+
+    def _listed(self, prepared: Prepared, listed: ListedRow) -> _Account:
+        connection = prepared.connection
+        assert connection is not None  # noqa: S101 - a row names its connection
+        known = self._known(connection)
+        first_seen = not any(statement.claim.kind.is_row for statement in known)
+        evidence = Evidence(listed.evidence, "sweep", listed.observed)
+        claims = read_row(listed.row, answered=listed.answered, first_seen=first_seen)
+        statements = [Statement(_cut(claim, listed.observed), evidence) for claim in claims]
+        before = len(self.rows)
+        for statement in statements:
+            self._state([(statement, self._names(statement))])
+        if len(self.rows) == before:
+            return _Account(Outcome.UNCHANGED, listed.evidence, position=self.seen.head.position)
+        return self._account(Outcome.NEW, prepared)
+
+    # claims
+
+    def _draw(
+        self, prepared: Prepared, reading: Reading, stamp: int
+    ) -> tuple[list[tuple[Statement, tuple[str, ...]]], Problem | None]:
+        """Draw the claims of a delivery and name them; a failure is a problem, never an error."""
+        if reading.problem is not None or reading.said is None:
+            return [], reading.problem
+        try:
+            evidence = self._evidence(prepared)
+            claim = _claim(reading.said, reading.dated, stamp, evidence.observed)
+            statement = Statement(claim, evidence)
+            return [(statement, self._names(statement))], None
+        except Exception as error:  # noqa: BLE001 - the receipt must survive whatever this is
+            return [], Problem(reason="failed", detail=type(error).__name__)
+
+    def _evidence(self, prepared: Prepared) -> Evidence:
+        if isinstance(prepared.observation, Delivery):
+            verdict = prepared.observation.verdict
+            return Evidence(
+                prepared.stream, verdict.dialect.value, prepared.observation.observed
+            )
+        received = self._events(prepared.stream)[0]
+        assert isinstance(received, DeliveryReceived)  # noqa: S101 - the stream's first event
+        return Evidence(prepared.stream, received.signed[0].dialect, received.observed)
+
+    def _names(self, statement: Statement) -> tuple[str, ...]:
+        return names_of(
+            statement.claim.connection_id, self._known(statement.claim.connection_id), statement
+        )
+
+    def _known(self, connection: str) -> list[Statement]:
+        """Give every statement about a connection, in the order of its stream."""
+        if connection not in self._statements:
+            rows = self._stored.get(connection_stream(connection), [])
+            decoded = [codec.statement_of(row) for row in rows]
+            self._statements[connection] = [s for s in decoded if s is not None]
+        return self._statements[connection]
+
+    def _state(self, named: Sequence[tuple[Statement, tuple[str, ...]]]) -> None:
+        for statement, names in named:
+            connection = statement.claim.connection_id
+            for name in names:
+                event = CONNECTION_TYPES[name](statement=statement)
+                self._append(connection_stream(connection), event, salt=self.entropy(SALT_BYTES))
+            if names:
+                self._known(connection).append(statement)
+
+    # rows to append
+
+    def _events(self, stream: str) -> list[Event]:
+        stored = [codec.to_event(row) for row in self._stored.get(stream, [])]
+        return stored + [event for _, event in self._written.get(stream, [])]
+
+    def _append(self, stream: str, event: Event, **payload: Any) -> None:
+        stored = self._stored.get(stream)
+        written = self._written.setdefault(stream, [])
+        version = (stored[-1].version if stored else 0) + len(written) + 1
+        self.rows.append(codec.to_row(stream, version, event, **payload))
+        written.append((len(self.rows) - 1, event))
+
+    def _account(self, outcome: Outcome, prepared: Prepared) -> _Account:
+        return _Account(outcome, prepared.stream, len(self.rows) - 1)
+
+
+def stamps_of(history: Sequence[Event]) -> list[int]:
+    """Give all signature times (seconds, UTC) under which a delivery came."""
+    return [
+        signed.stamp
+        for event in history
+        if isinstance(event, DeliveryReceived | DeliveryRepeated)
+        for signed in event.signed
+    ]
+
+
+def _is_parked(history: Sequence[Event]) -> bool:
+    parked = any(isinstance(event, DeliveryParked) for event in history)
+    return parked and not any(isinstance(event, DeliveryResolved) for event in history)
+
+
+def _reading(prepared: Prepared) -> Reading:
+    assert prepared.reading is not None  # noqa: S101 - a delivery is prepared with its reading
+    return prepared.reading
+
+
+def _signed(verdict: Verdict) -> tuple[Signed, ...]:
+    return tuple(
+        Signed(v.dialect.value, v.stamp, v.secret, v.message_id) for v in verdict.verifications
+    )
+
+
+def _drawn(named: Sequence[tuple[Statement, tuple[str, ...]]]) -> tuple[Drawn, ...]:
+    return tuple(Drawn(s.claim.connection_id, s.claim.id) for s, _ in named)
+
+
+def _claim(said: Said, dated: int | None, stamp: int, observed: int) -> Claim:
+    claim = Claim(
+        connection_id=said.connection_id,
+        kind=said.kind,
+        k=stamp * 1000 if dated is None else dated,
+        status=said.status,
+        fields=said.fields,
+        personal=said.personal,
+        flags=said.flags,
+        stamped=dated is None,
+    )
+    return _cut(claim, observed).identified()
+
+
+def _cut(claim: Claim, observed: int) -> Claim:
+    """Cut a time that lies too far after the observation, and say so."""
+    if claim.k <= observed + CLOCK_TOLERANCE_MS:
+        return claim
+    return claim.dated(observed, "clock")
+

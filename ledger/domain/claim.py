@@ -1,0 +1,167 @@
+"""What was stated about a connection: its time, by which channel, on what evidence.
+
+A claim is one parsed statement. The same claim can arrive several times, by several deliveries or
+sweeps: it stays one claim with several pieces of evidence. Claims have a total order (semantics,
+section 5) that does not depend on arrival, so the current view is a function of their *set*.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from ledger.domain.status import Status, rank
+
+CLOCK_TOLERANCE_MS: Final = 300_000
+"""How far after its observation a claim may date itself before its time is cut."""
+
+
+class Kind(StrEnum):
+    """By which channel, and as what, a claim was made."""
+
+    CREATED = "webhook.created"
+    UPDATED = "webhook.updated"
+    EXPIRED = "webhook.expired"
+    DISCONNECTED = "webhook.disconnected"
+    BIRTH = "row.birth"
+    """A list row's `createdAt`, from a row seen for the first time: no status."""
+    ROW = "row"
+    """What a list row says, at the time it was answered or the row last changed."""
+    ROW_UPDATED = "row.updated"
+    """The `updatedAt` of a row seen for the first time."""
+    ROW_EXPIRED = "row.expired"
+    """The `expiredAt` of an expired row seen for the first time."""
+    DELETE_CONFIRMED = "command.deleted"
+    """The provider's 2xx to our own DELETE."""
+
+    @property
+    def is_webhook(self) -> bool:
+        """Whether the provider pushed it."""
+        return self in _WEBHOOKS
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it was read from the provider's list."""
+        return self.value.startswith("row")
+
+    @property
+    def ends(self) -> bool:
+        """Whether it proves that the connection is gone."""
+        return self in _ENDS
+
+    @property
+    def begins(self) -> bool:
+        """Whether it states the beginning of the connection."""
+        return self in _BEGINS
+
+
+_WEBHOOKS: Final = frozenset({Kind.CREATED, Kind.UPDATED, Kind.EXPIRED, Kind.DISCONNECTED})
+_ENDS: Final = frozenset({Kind.DISCONNECTED, Kind.DELETE_CONFIRMED})
+_BEGINS: Final = frozenset({Kind.CREATED, Kind.BIRTH})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One statement about one connection.
+
+    Absent fields are absent from the mappings: a claim never says more than its source said.
+    """
+
+    connection_id: str
+    kind: Kind
+    k: int
+    """When it was so, by the provider's clock: milliseconds since the epoch, UTC."""
+    status: Status | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """What it carries, by the provider's names: clientReferenceId, permissions, createdAt, …"""
+    personal: Mapping[str, Any] = field(default_factory=dict)
+    """What may have to be forgotten: `userData` by key, and `extra` with unknown fields."""
+    answered: int | None = None
+    """For a list row: when the provider answered, milliseconds since the epoch, UTC."""
+    flags: tuple[str, ...] = ()
+    """What was odd about it: `clock` (its time was cut), `unknown_status`, `test`."""
+    stamped: bool = False
+    """Whether `k` is a signature's time, because the body carries none; it can then be lowered
+    by another delivery of the same identity."""
+    id: str = ""
+    """32 hex digits of SHA-256 over what was stated; filled in by `identified`."""
+
+    def identified(self) -> "Claim":
+        """Return this claim with its `id` computed from what it states.
+
+        Flags and `stamped` are about how it came and do not count.
+        """
+        stated: dict[str, Any] = {
+            "connection": self.connection_id,
+            "kind": self.kind.value,
+            "k": self.k,
+            "status": self.status,
+            "fields": dict(self.fields),
+            "personal": dict(self.personal),
+        }
+        if self.answered is not None:
+            stated["answered"] = self.answered
+        return replace(self, id=hashlib.sha256(canonical_json(stated)).hexdigest()[:32])
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """The key of the total order: time, creation first and disconnection last, status, id."""
+        place = 0 if self.kind.begins else 2 if self.kind.ends else 1
+        return (self.k, place, rank(self.status), self.id)
+
+    def dated(self, k: int, *flags: str) -> "Claim":
+        """Return the same statement dated `k` (milliseconds, UTC) and flagged, with its new id."""
+        return replace(self, k=k, flags=(*self.flags, *flags)).identified()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a claim rests on: a delivery, a pass over the list, or a command."""
+
+    stream: str
+    """The stream of the delivery (or sweep, or command) that said it."""
+    channel: str
+    """The signature dialect, `sweep` or `command`."""
+    observed: int
+    """When it reached us: milliseconds since the epoch, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A claim together with one piece of its evidence: what one connection event carries."""
+
+    claim: Claim
+    evidence: Evidence
+
+
+def canonical_json(value: Any) -> bytes:
+    """Serialise `value` so that equal values give equal bytes (sorted keys, no white space)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def settle(statements: Iterable[Statement]) -> dict[str, tuple[Claim, tuple[Evidence, ...]]]:
+    """Reduce statements to the set of claims that stand, each with all its evidence, by claim id.
+
+    Of a stamped claim that one delivery made at several times, the earliest stands (semantics,
+    section 4: the smallest signature timestamp among the deliveries of that identity).
+    """
+    everything = list(statements)
+    earliest: dict[str, int] = {}
+    for statement in everything:
+        if statement.claim.stamped:
+            stream, k = statement.evidence.stream, statement.claim.k
+            earliest[stream] = min(k, earliest.get(stream, k))
+    standing: dict[str, tuple[Claim, tuple[Evidence, ...]]] = {}
+    for statement in everything:
+        claim, evidence = statement.claim, statement.evidence
+        if claim.stamped and claim.k > earliest[evidence.stream]:
+            continue
+        known, others = standing.get(claim.id, (claim, ()))
+        if known.flags != claim.flags:
+            known = replace(known, flags=tuple(sorted({*known.flags, *claim.flags})))
+        if all(evidence.stream != other.stream for other in others):
+            others = (*others, evidence)
+        standing[claim.id] = (known, others)
+    return standing

@@ -1,0 +1,249 @@
+"""The fold: from the set of claims about one connection to what is true of it, and to its history.
+
+`fold` is a pure function of the *set* of claims (semantics, section 5): it sorts them by their
+total order and walks once. Arrival, position and evidence never decide anything.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from ledger.domain.claim import Claim, Evidence, Kind, Statement, settle
+from ledger.domain.status import Status
+
+REOPENS_AFTER_MS: Final = 600_000
+"""A list row answered this long after a deletion proves that the connection still exists."""
+TIE_MS: Final = 1_000
+"""Two disagreeing statuses this close are flagged, because their order is not certain."""
+REFERENCE: Final = "clientReferenceId"
+NULL_IS_A_VALUE: Final = frozenset({"avatar", "expiredAt"})
+"""Of any other name a null states nothing, so a null reference never unbinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One claim at its place in the order, and what it did there."""
+
+    claim: Claim
+    evidence: tuple[Evidence, ...]
+    names: tuple[str, ...]
+    """The transitions it makes, as event types: one, or two when it also reassigns or ends."""
+    status: Status | None
+    """The status after it."""
+    client: str | None
+    """Whose history it belongs to: the reference in force, or the first one learned later."""
+    changes: Mapping[str, tuple[Any, Any]]
+    """What it changed: name to (before, after); `status` and fields, `userData` by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is true of one connection by the claims folded; absent facts are None."""
+
+    id: str
+    status: Status | None
+    status_since: int | None
+    """`k` of the first claim of the present run of this status, milliseconds UTC."""
+    client: str | None
+    fields: Mapping[str, Any]
+    user_data: Mapping[str, Any] | None
+    created_at: int | None
+    """When it began, by the claim that states the beginning; milliseconds UTC."""
+    deleted_at: int | None
+    flags: tuple[str, ...]
+    steps: tuple[Step, ...]
+    """The history in the order of the claims."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it still exists at the provider, as far as is known."""
+        return self.status is not Status.DELETED
+
+
+def fold(connection_id: str, statements: Iterable[Statement]) -> Connection | None:
+    """Fold everything said about one connection; None when nothing was said."""
+    standing = settle(statements)
+    if not standing:
+        return None
+    walk = _Walk()
+    ordered = sorted(standing.values(), key=lambda entry: entry[0].order)
+    for claim, evidence in ordered:
+        walk.take(claim, evidence)
+    return walk.result(connection_id)
+
+
+def names_of(connection_id: str, known: Iterable[Statement], new: Statement) -> tuple[str, ...]:
+    """Name the events that a new statement makes against what was known before it.
+
+    More evidence for a known claim is `connection.confirmed`; nothing when that too is known.
+    """
+    statements = list(known)
+    if new in statements:
+        return ()
+    standing = settle(statements)
+    if new.claim.id in standing:
+        _, evidence = standing[new.claim.id]
+        known_here = any(new.evidence.stream == other.stream for other in evidence)
+        return () if known_here else ("connection.confirmed",)
+    after = fold(connection_id, [*statements, new])
+    if after is None:
+        return ()
+    for step in after.steps:
+        if step.claim.id == new.claim.id:
+            return step.names
+    return ()
+
+
+class _Walk:
+    """The state of one pass over the ordered claims."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.status: Status | None = None
+        self.since: int | None = None
+        self.was_authenticated = False
+        self.fields: dict[str, Any] = {}
+        self.user_data: dict[str, Any] = {}
+        self.created_at: int | None = None
+        self.deleted_at: int | None = None
+        self.spoken: list[tuple[int, Status]] = []
+        self.flags: set[str] = set()
+
+    def take(self, claim: Claim, evidence: tuple[Evidence, ...]) -> None:
+        """Apply the next claim in the order."""
+        before, first = self.status, not self.steps
+        said = self._heard(claim)
+        changes = self._carry(claim)
+        reassigned = changes.get(REFERENCE, (None, None))[0] is not None
+        if said is not None and said is not before:
+            changes = {"status": (before, said), **changes}
+            self.status, self.since = said, claim.k
+        names = self._names(claim, before, said, first=first, changed=bool(changes))
+        if reassigned and not first:
+            turned = said is not None and said is not before
+            names = ("connection.reassigned", *names) if turned else ("connection.reassigned",)
+        if said is not None:
+            self.spoken.append((claim.k, said))
+        self.was_authenticated |= claim.status in (Status.ACTIVE, Status.EXPIRED)
+        if claim.kind.begins and self.created_at is None:
+            self.created_at = claim.k
+        self.flags.update(claim.flags)
+        self.steps.append(
+            Step(claim, evidence, names, self.status, self.fields.get(REFERENCE), changes)
+        )
+
+    def _heard(self, claim: Claim) -> Status | None:
+        """Give the status that the claim carries, after what a deletion leaves of it."""
+        if claim.kind.ends:
+            if self.status is not Status.DELETED:
+                self.deleted_at = claim.k
+            return Status.DELETED
+        if self.status is not Status.DELETED:
+            return claim.status
+        assert self.deleted_at is not None, "a deletion sets it with the status"
+        if claim.kind.is_webhook:
+            self.flags.add("after_deletion")
+            return None
+        answered = claim.answered if claim.answered is not None else claim.k
+        late_enough = answered > self.deleted_at + REOPENS_AFTER_MS
+        if claim.kind is not Kind.ROW or claim.status is None or not late_enough:
+            return None
+        self.deleted_at = None
+        self.flags.discard("after_deletion")
+        self.flags.add("still_billed")
+        return claim.status
+
+    def _carry(self, claim: Claim) -> dict[str, tuple[Any, Any]]:
+        """Take over what the claim carries, and give what that changed."""
+        changes: dict[str, tuple[Any, Any]] = {}
+        for name, value in _stated(claim.fields):
+            if name not in self.fields or self.fields[name] != value:
+                changes[name] = (self.fields.get(name), value)
+                self.fields[name] = value
+        for key, value in _stated(claim.personal.get("userData", {})):
+            if key not in self.user_data or self.user_data[key] != value:
+                changes[f"userData.{key}"] = (self.user_data.get(key), value)
+                self.user_data[key] = value
+        return changes
+
+    def _names(
+        self,
+        claim: Claim,
+        before: Status | None,
+        said: Status | None,
+        *,
+        first: bool,
+        changed: bool,
+    ) -> tuple[str, ...]:
+        """Name the transition, by the table of semantics section 5."""
+        if first:
+            if claim.kind.begins:
+                return ("connection.created",)
+            if said is Status.DELETED:
+                return ("connection.discovered", "connection.deleted")
+            return ("connection.discovered",)
+        if said is None or said is before:
+            return ("connection.updated",) if changed else ("connection.confirmed",)
+        if before is Status.DELETED:
+            return ("connection.reappeared",)
+        if said is Status.ACTIVE:
+            return (self._name_of_active(before),)
+        return (_TURNS[said],)
+
+    def _name_of_active(self, before: Status | None) -> str:
+        if before is None:
+            return "connection.updated"
+        if before is Status.EXPIRED or self.was_authenticated:
+            return "connection.reconnected"
+        return "connection.activated"
+
+    def result(self, connection_id: str) -> Connection:
+        """Give what is true after the last claim."""
+        flags = set(self.flags)
+        if self.status is None:
+            flags.add("inferred")
+        if self._ambiguous():
+            flags.add("ambiguous")
+        if self.status is Status.DELETED:
+            flags.discard("still_billed")
+        return Connection(
+            id=connection_id,
+            status=self.status,
+            status_since=self.since,
+            client=self.fields.get(REFERENCE),
+            fields=self.fields,
+            user_data=self.user_data or None,
+            created_at=self.created_at,
+            deleted_at=self.deleted_at,
+            flags=tuple(sorted(flags)),
+            steps=tuple(self._with_clients()),
+        )
+
+    def _ambiguous(self) -> bool:
+        """Tell whether the last two words on the status are too close to be sure of."""
+        if not self.spoken:
+            return False
+        last_k, last = self.spoken[-1]
+        return any(k >= last_k - TIE_MS and said is not last for k, said in self.spoken)
+
+    def _with_clients(self) -> Iterable[Step]:
+        """Let a reference that was learned late count backwards to the birth."""
+        first = next((step.client for step in self.steps if step.client is not None), None)
+        for step in self.steps:
+            yield step if step.client is not None else replace(step, client=first)
+
+
+def _stated(part: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Give the names that the part carries a value for."""
+    return (
+        (name, value)
+        for name, value in part.items()
+        if value is not None or name in NULL_IS_A_VALUE
+    )
+
+
+_TURNS: Final[Mapping[Status, str]] = {
+    Status.EXPIRED: "connection.expired",
+    Status.AWAITING_2FA: "connection.awaiting_2fa",
+    Status.DELETED: "connection.deleted",
+}

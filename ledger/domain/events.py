@@ -1,0 +1,221 @@
+"""Everything that can be written into the log: the audit contract.
+
+Each class is one immutable event type. `TYPES` maps the short name that is stored to its class; a
+name in it is never changed or reused. A change of an event's form raises its `VERSION` and adds an
+upcast, so that events of every past version replay for ever; an event of a later version than the
+code's is refused, never guessed at.
+
+Times are integer milliseconds since the epoch in UTC. What may have to be forgotten (raw bodies,
+`userData`) is not in an event: it rests in the payload beside it, of which the event keeps a salted
+digest.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from ledger.domain.claim import Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One immutable fact."""
+
+    NAME: ClassVar[str]
+    """Its stored type."""
+    VERSION: ClassVar[int] = 1
+    """The version of its form that this code writes."""
+    UPCASTS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+    """By version: how the stored form of that version becomes the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One signature that verified."""
+
+    dialect: str
+    stamp: int
+    """The signature's own time: seconds since the epoch, UTC."""
+    secret: str
+    """The label of the secret that verified it, never the secret."""
+    message_id: str | None = None
+    """The provider's id for the message, when this dialect signs one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A claim that was drawn from a delivery."""
+
+    connection: str
+    claim: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReceived(Event):
+    """A signed delivery came for the first time; the raw body rests in its payload."""
+
+    NAME = "delivery.received"
+    receipt: str
+    """Random name of this receipt: tells our own unacknowledged write from a repeat."""
+    observed: int
+    size: int
+    """Bytes of the body."""
+    digest: str
+    """SHA-256 of salt and body, in hex; the salt rests with the body."""
+    signed: tuple[Signed, ...]
+    type: str | None = None
+    """The provider's own type text, when it could be read."""
+    content_type: str | None = None
+    user_agent: str | None = None
+    kept: bool = True
+    """Whether the body is kept: not for `rules.*`, `realtime.*` and `of.*`."""
+    flags: tuple[str, ...] = ()
+    """`delayed` (older than the tolerance), `test` (`live: false`), `id_reuse` (another body
+    came before under this message id)."""
+    drawn: tuple[Drawn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRepeated(Event):
+    """The same delivery came again."""
+
+    NAME = "delivery.repeated"
+    receipt: str
+    observed: int
+    signed: tuple[Signed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryParked(Event):
+    """A delivery was kept, but could not be read."""
+
+    NAME = "delivery.parked"
+    reason: str
+    """A fixed word: `not_json`, `not_utf8`, `bad_text`, `too_deep`, `too_big`, `bad_shape`,
+    `unknown_type` or `failed`."""
+    detail: str
+    """Which part could not be read, without any of its text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryResolved(Event):
+    """A parked delivery was read after all; its claims are in the same transaction."""
+
+    NAME = "delivery.resolved"
+    observed: int
+    type: str | None = None
+    flags: tuple[str, ...] = ()
+    drawn: tuple[Drawn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionEvent(Event):
+    """A claim about a connection; the type says which transition it made, as known then.
+
+    Views fold the claims and never read the types.
+    """
+
+    statement: Statement
+    digest: str = ""
+    """Salted SHA-256 of the claim's personal part, which rests in the payload; in hex."""
+
+
+class ConnectionCreated(ConnectionEvent):
+    """The first claim, and it states the beginning."""
+
+    __slots__ = ()
+    NAME = "connection.created"
+
+
+class ConnectionDiscovered(ConnectionEvent):
+    """The first claim, and it is not about the beginning."""
+
+    __slots__ = ()
+    NAME = "connection.discovered"
+
+
+class ConnectionAwaiting2FA(ConnectionEvent):
+    """The creator must pass a second factor."""
+
+    __slots__ = ()
+    NAME = "connection.awaiting_2fa"
+
+
+class ConnectionActivated(ConnectionEvent):
+    """The second factor was passed for the first time."""
+
+    __slots__ = ()
+    NAME = "connection.activated"
+
+
+class ConnectionExpired(ConnectionEvent):
+    """The session ended; the creator must authenticate again."""
+
+    __slots__ = ()
+    NAME = "connection.expired"
+
+
+class ConnectionReconnected(ConnectionEvent):
+    """The session is good again."""
+
+    __slots__ = ()
+    NAME = "connection.reconnected"
+
+
+class ConnectionUpdated(ConnectionEvent):
+    """Fields changed and the status did not."""
+
+    __slots__ = ()
+    NAME = "connection.updated"
+
+
+class ConnectionConfirmed(ConnectionEvent):
+    """A claim, or another piece of evidence for a known one, that changes nothing known."""
+
+    __slots__ = ()
+    NAME = "connection.confirmed"
+
+
+class ConnectionReassigned(ConnectionEvent):
+    """The connection now belongs to another clientReferenceId."""
+
+    __slots__ = ()
+    NAME = "connection.reassigned"
+
+
+class ConnectionDeleted(ConnectionEvent):
+    """The provider removed the connection for good."""
+
+    __slots__ = ()
+    NAME = "connection.deleted"
+
+
+class ConnectionReappeared(ConnectionEvent):
+    """A list row shows a connection that was deleted: it is still billed."""
+
+    __slots__ = ()
+    NAME = "connection.reappeared"
+
+
+CONNECTION_TYPES: Final[Mapping[str, type[ConnectionEvent]]] = {
+    cls.NAME: cls
+    for cls in (
+        ConnectionCreated,
+        ConnectionDiscovered,
+        ConnectionAwaiting2FA,
+        ConnectionActivated,
+        ConnectionExpired,
+        ConnectionReconnected,
+        ConnectionUpdated,
+        ConnectionConfirmed,
+        ConnectionReassigned,
+        ConnectionDeleted,
+        ConnectionReappeared,
+    )
+}
+
+TYPES: Final[Mapping[str, type[Event]]] = {
+    cls.NAME: cls
+    for cls in (DeliveryReceived, DeliveryRepeated, DeliveryParked, DeliveryResolved)
+} | CONNECTION_TYPES
+"""Every event type by its stored name: the only way from a stored name to code."""

@@ -1,0 +1,29 @@
+"""Names that several parts must spell alike: stream ids and the short forms that logs print."""
+
+import hashlib
+import hmac
+
+CONNECTION = "connection:"
+DELIVERY = "delivery:"
+LINK = "link:"
+SWEEP = "sweep:"
+
+
+def connection_stream(connection_id: str) -> str:
+    """Name the stream of a connection."""
+    return CONNECTION + connection_id
+
+
+def connection_of(stream: str) -> str:
+    """Give the connection id of a connection's stream."""
+    return stream.removeprefix(CONNECTION)
+
+
+def short_id(connection_id: str, store_key: bytes) -> str:
+    """Give the form of a connection id that may be printed: `conn~` and 8 hex digits.
+
+    A connection id is a credential at the provider, so logs never show one. `store_key` is the
+    store's own random key, so the short form cannot be computed without the store.
+    """
+    digest = hmac.new(store_key, connection_id.encode(), hashlib.sha256).hexdigest()
+    return f"conn~{digest[:8]}"

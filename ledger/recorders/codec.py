@@ -1,0 +1,121 @@
+"""The only place where event and payload bytes are made and read.
+
+A stored state is JSON that begins with the version of its form: `{"v":1,…}`. Decoding is typed and
+goes through the closed list of names in `ledger.domain.events`: nothing in the database can name
+code to import.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ledger.domain.claim import Statement, canonical_json
+from ledger.domain.errors import EventTooNew, UnknownEventType, UnreadableEvent
+from ledger.domain.events import TYPES, ConnectionEvent, Event
+from ledger.recorders.base import NewRow, StoredRow
+
+_encode = msgspec.json.encode
+
+
+class _Head(msgspec.Struct):
+    v: int
+
+
+def digest(salt: bytes, payload: bytes) -> str:
+    """Give the salted SHA-256 that an event keeps of its payload, in hex."""
+    return hashlib.sha256(salt + payload).hexdigest()
+
+
+def to_row(
+    stream: str,
+    version: int,
+    event: Event,
+    *,
+    payload: bytes | None = None,
+    salt: bytes | None = None,
+    message_id: str | None = None,
+) -> NewRow:
+    """Make the stored form of an event.
+
+    A connection event's personal part is taken out of it and becomes the payload.
+    """
+    if isinstance(event, ConnectionEvent):
+        return _connection_row(stream, version, event, salt or b"")
+    state = _framed(event.VERSION, _encode(event))
+    return NewRow(stream, version, event.NAME, state, payload, salt, message_id)
+
+
+def _connection_row(stream: str, version: int, event: ConnectionEvent, salt: bytes) -> NewRow:
+    claim = event.statement.claim
+    if not claim.personal:
+        return NewRow(stream, version, event.NAME, _framed(event.VERSION, _encode(event)))
+    payload = canonical_json(claim.personal)
+    bare = replace(event.statement, claim=replace(claim, personal={}))
+    event = replace(event, statement=bare, digest=digest(salt, payload))
+    state = _framed(event.VERSION, _encode(event))
+    return NewRow(stream, version, event.NAME, state, payload, salt)
+
+
+def _framed(version: int, state: bytes) -> bytes:
+    return b'{"v":%d,%s' % (version, state[1:])
+
+
+@cache
+def _decoder(cls: type[Event]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cls)
+
+
+def to_event(row: StoredRow) -> Event:
+    """Read a stored event, a connection event together with its payload when that is given.
+
+    Raises:
+        UnknownEventType: its name is not in the list.
+        EventTooNew: a later program wrote it.
+        UnreadableEvent: its bytes do not have the form of its type.
+    """
+    cls = TYPES.get(row.topic)
+    if cls is None:
+        raise UnknownEventType(row.topic)
+    try:
+        if row.state.startswith(b'{"v":%d,' % cls.VERSION):
+            event: Event = _decoder(cls).decode(row.state)
+        else:
+            event = _upcast(cls, row)
+    except msgspec.MsgspecError as error:
+        raise UnreadableEvent(row.topic, str(error)) from error
+    if row.payload is not None and isinstance(event, ConnectionEvent):
+        return _with_personal(event, row)
+    return event
+
+
+def _upcast(cls: type[Event], row: StoredRow) -> Event:
+    version = msgspec.json.decode(row.state, type=_Head).v
+    if version > cls.VERSION:
+        raise EventTooNew(row.topic, version, cls.VERSION)
+    form: dict[str, Any] = json.loads(row.state)
+    for step in range(version, cls.VERSION):
+        form = cls.UPCASTS[step](form)
+    return msgspec.convert(form, cls)
+
+
+def _with_personal(event: ConnectionEvent, row: StoredRow) -> ConnectionEvent:
+    assert row.payload is not None  # noqa: S101 - the caller looked
+    try:
+        personal = msgspec.json.decode(row.payload, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise UnreadableEvent(row.topic, f"payload: {error}") from error
+    claim = replace(event.statement.claim, personal=personal)
+    return replace(event, statement=replace(event.statement, claim=claim))
+
+
+def statement_of(row: StoredRow) -> Statement | None:
+    """Read the statement of a connection event; None for an event of another kind.
+
+    Raises the errors of `to_event`.
+    """
+    event = to_event(row)
+    return event.statement if isinstance(event, ConnectionEvent) else None

@@ -1,0 +1,360 @@
+"""The log on PostgreSQL: many writing processes, one at a time.
+
+A write locks the table before it reads, so that what it decides on is what it appends to, and so
+that positions become visible in their order: without the lock a reader can pass over a position
+that commits later (measured with the library's `POSTGRES_ENABLE_DB_FUNCTIONS`, which is refused).
+The whole write is two round trips: lock and read, then insert and commit.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, LiteralString, cast
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg import Connection, Cursor
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, tuple_row
+
+from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.base import (
+    LOCK_TIMEOUT_MS,
+    AmbiguousCommit,
+    Decide,
+    Head,
+    NewRow,
+    Seen,
+    StoredRow,
+)
+
+DOWN: Final = "PostgreSQL did not take the request ({}); check that it runs and is reachable."
+REPLICA_WARNING: Final = "01000"
+"""SQLSTATE of the warning with which a COMMIT ends whose wait for the replica was cancelled."""
+COLUMNS: Final = (
+    "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
+)
+_PLAIN: Final = f"SELECT {COLUMNS}, NULL::bytea FROM stored_events e"
+_WITH_PAYLOADS: Final = (
+    f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p "
+    "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
+    "AND p.notification_id = e.notification_id"
+)
+_OF_STREAMS: Final = "WHERE e.originator_id = ANY(%s)"
+_BY_STREAM: Final = "ORDER BY e.originator_id, e.originator_version"
+_MESSAGES: Final = (
+    "SELECT p.message_id, e.originator_id FROM payloads p JOIN stored_events e "
+    "USING (notification_id) WHERE p.message_id = ANY(%s)"
+)
+_HEAD: Final = (
+    "SELECT notification_id, recorded_at FROM stored_events ORDER BY notification_id DESC LIMIT 1"
+)
+_INSERT: Final = """
+    WITH new AS (
+        SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[], %s::bigint[],
+                             %s::bytea[], %s::bytea[], %s::text[])
+        WITH ORDINALITY
+        AS t (stream, version, topic, state, recorded_at, salt, body, message_id, place)
+    ), stored AS (
+        INSERT INTO stored_events (originator_id, originator_version, topic, state, recorded_at)
+        SELECT stream, version, topic, state, recorded_at FROM new ORDER BY place
+        RETURNING notification_id, originator_id, originator_version
+    ), kept AS (
+        INSERT INTO payloads (notification_id, salt, body, message_id)
+        SELECT stored.notification_id, new.salt, new.body, new.message_id
+        FROM new JOIN stored ON stored.originator_id = new.stream
+            AND stored.originator_version = new.version
+        WHERE new.body IS NOT NULL
+    )
+    SELECT notification_id FROM stored ORDER BY notification_id
+"""
+_SCHEMA: Final = """
+    CREATE TABLE IF NOT EXISTS stored_events (
+        originator_id text COLLATE "C" NOT NULL,
+        originator_version bigint NOT NULL,
+        topic text COLLATE "C" NOT NULL,
+        state bytea NOT NULL,
+        notification_id bigserial NOT NULL,
+        recorded_at bigint NOT NULL
+            DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        PRIMARY KEY (originator_id, originator_version));
+    CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx
+        ON stored_events (notification_id);
+    CREATE TABLE IF NOT EXISTS payloads (
+        notification_id bigint PRIMARY KEY,
+        salt bytea NOT NULL,
+        body bytea NOT NULL,
+        message_id text COLLATE "C");
+    CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
+        WHERE message_id IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS store (name text PRIMARY KEY, value bytea NOT NULL);
+"""
+
+
+class PostgresLog(PostgresApplicationRecorder):
+    """The library's application recorder with payloads, times, and one transaction per batch."""
+
+    def __init__(
+        self, url: str, *, writer: bool, entropy: Callable[[int], bytes], readers: int = 16
+    ) -> None:
+        """Open the ledger in the database that `url` names; a writer makes its tables.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, or holds no ledger.
+        """
+        super().__init__(_datastore(url, readers), events_table_name="stored_events")
+        try:
+            if writer:
+                self._make(entropy)
+            with self._reading() as cursor:
+                row = cursor.execute("SELECT value FROM store WHERE name = 'key'").fetchone()
+        except StoreUnavailable:
+            self.close()
+            raise
+        self.key = bytes(cast(tuple[bytes], row)[0])
+
+    def _make(self, entropy: Callable[[int], bytes]) -> None:
+        with self._connection() as connection, connection.transaction():
+            # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger'))")
+            connection.execute(_SCHEMA)
+            connection.execute(
+                "INSERT INTO store VALUES ('key', %s) ON CONFLICT DO NOTHING", (entropy(32),)
+            )
+        # The library's own interface inserts through its composite type.
+        self.create_table()
+
+    # writing
+
+    def transact(
+        self,
+        streams: Collection[str],
+        message_ids: Collection[str],
+        decide: Decide,
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
+        """See `ledger.recorders.base.Log`."""
+        with self._connection() as connection:
+            try:
+                seen = self._see(connection, streams, message_ids)
+                new = decide(seen)
+            except BaseException:
+                _abandon(connection)
+                raise
+            return self._append(connection, seen.head, new, now)
+
+    def _see(
+        self,
+        connection: Connection[DictRow],
+        streams: Collection[str],
+        message_ids: Collection[str],
+    ) -> Seen:
+        with connection.pipeline():
+            connection.execute("BEGIN")
+            connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+            connection.execute(f"SET LOCAL statement_timeout = {LOCK_TIMEOUT_MS}")
+            connection.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+            head = _cursor(connection).execute(_HEAD, prepare=True)
+            rows = _cursor(connection).execute(
+                f"{_WITH_PAYLOADS} {_OF_STREAMS} {_BY_STREAM}", (list(streams),), prepare=True
+            )
+            messages = _cursor(connection).execute(_MESSAGES, (list(message_ids),), prepare=True)
+        found = head.fetchone()
+        return Seen(
+            Head(0, 0) if found is None else Head._make(found),
+            [StoredRow._make(row) for row in rows.fetchall()],
+            messages.fetchall(),
+        )
+
+    def _append(
+        self,
+        connection: Connection[DictRow],
+        head: Head,
+        new: Sequence[NewRow],
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
+        recorded_at = max(now(), head.recorded_at + 1)
+        times = [recorded_at + index for index in range(len(new))]
+        inserted: Cursor[tuple[int]] | None = None
+        with _committing(connection), connection.pipeline():
+            if new:
+                inserted = _cursor(connection).execute(_INSERT, _columns(new, times), prepare=True)
+            self._commit(connection)
+        if inserted is None:
+            return [], head
+        positions = [row[0] for row in inserted.fetchall()]
+        return positions, Head(positions[-1], times[-1])
+
+    def _commit(self, connection: Connection[DictRow]) -> None:
+        connection.execute("COMMIT")
+
+    # reading
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection[DictRow]]:
+        try:
+            with self.datastore.get_connection() as connection:
+                yield connection
+        except (psycopg.Error, PersistenceError) as error:
+            raise StoreUnavailable(DOWN.format(type(error).__name__)) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[Cursor[tuple[Any, ...]]]:
+        with self._connection() as connection, _cursor(connection) as cursor:
+            yield cursor
+
+    def read_log(
+        self,
+        after: int,
+        limit: int,
+        *,
+        up_to: int | None = None,
+        topics: Sequence[str] = (),
+        payloads: bool = False,
+    ) -> list[StoredRow]:
+        """See `ledger.recorders.base.Log`."""
+        statement = f"{_WITH_PAYLOADS if payloads else _PLAIN} WHERE e.notification_id > %s"
+        params: list[Any] = [after]
+        if up_to is not None:
+            statement += " AND e.notification_id <= %s"
+            params.append(up_to)
+        if topics:
+            statement += " AND (e.topic = ANY(%s) OR e.topic ^@ ANY(%s))"
+            params += [list(topics), [topic for topic in topics if topic.endswith(".")]]
+        return self._rows(f"{statement} ORDER BY e.notification_id LIMIT %s", [*params, limit])
+
+    def read_streams(
+        self, streams: Collection[str], *, up_to: int | None = None
+    ) -> list[StoredRow]:
+        """See `ledger.recorders.base.Log`."""
+        statement, params = f"{_WITH_PAYLOADS} {_OF_STREAMS}", [list(streams)]
+        if up_to is not None:
+            statement += " AND e.notification_id <= %s"
+            params.append(cast(Any, up_to))
+        return self._rows(f"{statement} {_BY_STREAM}", params)
+
+    def _rows(self, statement: str, params: Sequence[Any]) -> list[StoredRow]:
+        with self._reading() as cursor:
+            cursor.execute(cast(LiteralString, statement), params, prepare=True)
+            return [StoredRow._make(row) for row in cursor.fetchall()]
+
+    def first_positions(self, streams: Collection[str]) -> dict[str, int]:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute(
+                "SELECT e.originator_id, e.notification_id FROM stored_events e "
+                f"{_OF_STREAMS} AND e.originator_version = 1",
+                (list(streams),),
+            )
+            return dict(cursor.fetchall())
+
+    def body(self, position: int) -> bytes | None:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute("SELECT body FROM payloads WHERE notification_id = %s", (position,))
+            row = cursor.fetchone()
+            return None if row is None else bytes(row[0])
+
+    def head(self) -> Head:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            row = cursor.execute(_HEAD).fetchone()
+            return Head(0, 0) if row is None else Head._make(row)
+
+    def position_at(self, recorded_at: int) -> int:
+        """See `ledger.recorders.base.Log`."""
+        low, best, high = 0, 0, self.head().position
+        # Times ascend with positions, so the log is its own index of them.
+        with self._reading() as cursor:
+            while low < high:
+                middle = (low + high + 1) // 2
+                cursor.execute(
+                    "SELECT notification_id, recorded_at FROM stored_events "
+                    "WHERE notification_id <= %s ORDER BY notification_id DESC LIMIT 1",
+                    (middle,),
+                    prepare=True,
+                )
+                row = cursor.fetchone()
+                if row is None:
+                    low = middle
+                elif row[1] <= recorded_at:
+                    low, best = middle, row[0]
+                else:
+                    high = row[0] - 1
+        return best
+
+    def close(self) -> None:
+        """See `ledger.recorders.base.Log`."""
+        self.datastore.close()
+
+
+def _datastore(url: str, readers: int) -> PostgresDatastore:
+    try:
+        named = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise StoreUnavailable(
+            "LEDGER_DATABASE_URL is not a PostgreSQL address; write it as "
+            "postgresql://user:password@host:5432/database."
+        ) from error
+    datastore = PostgresDatastore(
+        dbname=str(named.pop("dbname", "") or ""),
+        host=str(named.pop("host", "") or ""),
+        port=str(named.pop("port", "") or "5432"),
+        user=str(named.pop("user", "") or ""),
+        password=str(named.pop("password", "") or ""),
+        pool_size=2,
+        max_overflow=readers,
+        connect_timeout=LOCK_TIMEOUT_MS / 1000,
+        originator_id_type="text",
+        pre_ping=False,
+    )
+    cast(dict[str, Any], datastore.pool.kwargs).update(named)
+    return datastore
+
+
+def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:
+    return connection.cursor(row_factory=tuple_row)
+
+
+def _columns(new: Sequence[NewRow], times: Sequence[int]) -> list[list[Any]]:
+    return [
+        [row.stream for row in new],
+        [row.version for row in new],
+        [row.topic for row in new],
+        [row.state for row in new],
+        list(times),
+        [row.salt for row in new],
+        [row.payload for row in new],
+        [row.message_id for row in new],
+    ]
+
+
+def _abandon(connection: Connection[DictRow]) -> None:
+    """Give up a transaction; a connection that cannot even do that is thrown away."""
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        connection.close()
+
+
+@contextmanager
+def _committing(connection: Connection[DictRow]) -> Iterator[None]:
+    """Turn every doubt about a commit into AmbiguousCommit."""
+    warnings: list[str] = []
+
+    def notice(diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.sqlstate == REPLICA_WARNING:
+            warnings.append(diagnostic.message_primary or "")
+
+    connection.add_notice_handler(notice)
+    try:
+        yield
+    except psycopg.Error as error:
+        connection.close()
+        raise AmbiguousCommit(DOWN.format(type(error).__name__)) from error
+    finally:
+        connection.remove_notice_handler(notice)
+    if warnings:
+        # Committed here, but the synchronous replica did not confirm: not durable as promised.
+        raise StoreUnavailable(DOWN.format("the synchronous replica did not confirm"))
+

@@ -1,0 +1,420 @@
+"""The log on SQLite: one writing process, one write connection, any number of readers.
+
+SQLite before 3.51.3 can corrupt a WAL database when two connections write or checkpoint at the same
+instant (https://sqlite.org/wal.html#walresetbug), so the writer holds a `flock` on `<db>.lock`
+(never on the database file: closing any descriptor of it would drop SQLite's own locks), and
+readers open the file read-only, which also keeps them from checkpointing.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, cast
+
+from eventsourcing.persistence import Notification, PersistenceError, StoredEvent
+from eventsourcing.sqlite import (
+    SQLiteApplicationRecorder,
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+)
+
+from ledger.domain.errors import StoreUnavailable, WriterLocked
+from ledger.recorders.base import (
+    LOCK_TIMEOUT_MS,
+    AmbiguousCommit,
+    Decide,
+    Head,
+    NewRow,
+    Seen,
+    StoredRow,
+)
+
+COLUMNS: Final = "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
+BUSY: Final = "The SQLite ledger is locked or unreadable ({}); try again, or see `doctor`."
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS stored_events (
+        notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        recorded_at INTEGER NOT NULL,
+        UNIQUE (originator_id, originator_version))""",
+    """CREATE TABLE IF NOT EXISTS payloads (
+        notification_id INTEGER PRIMARY KEY,
+        salt BLOB NOT NULL,
+        body BLOB NOT NULL,
+        message_id TEXT)""",
+    """CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
+        WHERE message_id IS NOT NULL""",
+    "CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+)
+
+
+class _Writers(SQLiteConnectionPool):
+    """The one write connection."""
+
+    def _create_connection(self) -> SQLiteConnection:
+        connection = super()._create_connection()
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA synchronous")
+        if cursor.fetchone()[0] != 2:
+            raise StoreUnavailable(
+                "SQLite did not accept synchronous=FULL, without which an acknowledged delivery "
+                "could be lost; use another SQLite build."
+            )
+        return connection
+
+
+class _Readers(SQLiteConnectionPool):
+    """Read-only connections; the writer has set the journal mode."""
+
+    def __init__(self, path: Path, **kwargs: Any) -> None:
+        super().__init__(db_name=f"{path.as_uri()}?mode=ro", **kwargs)
+        self.is_journal_mode_wal = True
+
+
+class _Datastore(SQLiteDatastore):
+    """The library's datastore with the write connection kept apart from the readers."""
+
+    def __init__(self, path: Path, *, writer: bool) -> None:
+        super().__init__(str(path), originator_id_type="text")
+        self.pool.close()
+        self.pool = _Readers(path, pool_size=5, max_overflow=27, pool_timeout=5.0)
+        self.writers = (
+            _Writers(
+                db_name=str(path),
+                lock_timeout=cast(int, LOCK_TIMEOUT_MS / 1000),
+                pool_size=1,
+                max_overflow=0,
+                pool_timeout=LOCK_TIMEOUT_MS / 1000,
+            )
+            if writer
+            else None
+        )
+
+    @contextmanager
+    def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
+        if not commit:
+            with super().get_connection(commit=False) as connection:
+                yield connection
+            return
+        if self.writers is None:
+            raise WriterLocked("This ledger was opened for reading; open it for writing instead.")
+        connection = self.writers.get_connection(is_writer=True)
+        try:
+            yield connection
+        finally:
+            self.writers.put_connection(connection)
+
+    def close(self) -> None:
+        super().close()
+        if getattr(self, "writers", None) is not None:
+            cast(_Writers, self.writers).close()
+
+
+class SQLiteLog(SQLiteApplicationRecorder):
+    """The library's application recorder with payloads, times, and one transaction per batch."""
+
+    datastore: _Datastore
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writer: bool,
+        entropy: Callable[[int], bytes],
+        now: Callable[[], int],
+    ) -> None:
+        """Open the ledger at `path`; only a writer creates it.
+
+        `entropy(n)` gives n random bytes for the store's key, `now` microseconds UTC for events
+        that come through the library's own interface.
+
+        Raises:
+            WriterLocked: another process writes this ledger.
+            StoreUnavailable: the file cannot be opened.
+        """
+        self.path = path.absolute()
+        self._now = now
+        self._lock_file = _lock(self.path) if writer else None
+        if not writer and not self.path.exists():
+            raise StoreUnavailable(
+                f"There is no ledger at {path}. `connection-ledger serve` makes one."
+            )
+        if writer:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        super().__init__(_Datastore(self.path, writer=writer))
+        self._pid = os.getpid()
+        if writer:
+            self.create_table()
+            self._make_key(entropy)
+        with self._reading() as cursor:
+            cursor.execute("SELECT value FROM store WHERE name = 'key'")
+            self.key = bytes(cursor.fetchone()[0])
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Give the schema, in place of the library's."""
+        return list(SCHEMA)
+
+    def _make_key(self, entropy: Callable[[int], bytes]) -> None:
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute("INSERT OR IGNORE INTO store VALUES ('key', ?)", (entropy(32),))
+
+    # writing
+
+    def transact(
+        self,
+        streams: Collection[str],
+        message_ids: Collection[str],
+        decide: Decide,
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
+        """See `ledger.recorders.base.Log`."""
+        with self.datastore.get_connection(commit=True) as connection:
+            cursor = connection.cursor()
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise StoreUnavailable(BUSY.format(error)) from error
+            try:
+                seen = _see(cursor, streams, message_ids)
+                positions, head = _append(cursor, seen.head, decide(seen), now)
+            except sqlite3.Error as error:
+                connection.rollback()
+                raise StoreUnavailable(BUSY.format(error)) from error
+            except BaseException:
+                connection.rollback()
+                raise
+            self._commit(connection)
+            return positions, head
+
+    def _commit(self, connection: SQLiteConnection) -> None:
+        try:
+            connection.commit()
+        except sqlite3.Error as error:
+            # After a failed fsync the same handle must not be trusted again.
+            connection.close()
+            raise AmbiguousCommit(BUSY.format(error)) from error
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any
+    ) -> Sequence[int] | None:
+        rows = [
+            NewRow(str(e.originator_id), e.originator_version, e.topic, e.state)
+            for e in stored_events
+        ]
+        return _append(c, _head(c), rows, self._now)[0]
+
+    # reading
+
+    @contextmanager
+    def _reading(self) -> Iterator[SQLiteCursor]:
+        try:
+            with self.datastore.get_connection(commit=False) as connection:
+                cursor = connection.cursor()
+                with cursor:
+                    yield cursor
+        except (sqlite3.Error, PersistenceError) as error:
+            raise StoreUnavailable(BUSY.format(error)) from error
+
+    def read_log(
+        self,
+        after: int,
+        limit: int,
+        *,
+        up_to: int | None = None,
+        topics: Sequence[str] = (),
+        payloads: bool = False,
+    ) -> list[StoredRow]:
+        """See `ledger.recorders.base.Log`."""
+        where, params = ["e.notification_id > ?"], [after]
+        if up_to is not None:
+            where.append("e.notification_id <= ?")
+            params.append(up_to)
+        names: list[str] = []
+        if topics:
+            matches = []
+            for topic in topics:
+                matches.append("substr(e.topic, 1, ?) = ?" if topic[-1:] == "." else "e.topic = ?")
+                names += [cast(str, len(topic)), topic] if topic[-1:] == "." else [topic]
+            where.append(f"({' OR '.join(matches)})")
+        statement = (
+            f"{_select(payloads)} WHERE {' AND '.join(where)} "
+            "ORDER BY e.notification_id LIMIT ?"
+        )
+        return self._rows(statement, [*params, *names, limit])
+
+    def read_streams(
+        self, streams: Collection[str], *, up_to: int | None = None
+    ) -> list[StoredRow]:
+        """See `ledger.recorders.base.Log`."""
+        statement = f"{_select(payloads=True)} {_OF_STREAMS}"
+        params: list[Any] = [_json(streams)]
+        if up_to is not None:
+            statement += " AND e.notification_id <= ?"
+            params.append(up_to)
+        return self._rows(f"{statement} {_BY_STREAM}", params)
+
+    def first_positions(self, streams: Collection[str]) -> dict[str, int]:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute(
+                f"SELECT e.originator_id, e.notification_id FROM stored_events e {_OF_STREAMS} "
+                "AND e.originator_version = 1",
+                (_json(streams),),
+            )
+            return {row[0]: row[1] for row in cursor.fetchall()}
+
+    def body(self, position: int) -> bytes | None:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute("SELECT body FROM payloads WHERE notification_id = ?", (position,))
+            row = cursor.fetchone()
+            return None if row is None else bytes(row[0])
+
+    def head(self) -> Head:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            return _head(cursor)
+
+    def position_at(self, recorded_at: int) -> int:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute("SELECT MAX(notification_id) FROM stored_events")
+            low, high = 0, cursor.fetchone()[0] or 0
+            # Times ascend with positions, so the log is its own index of them.
+            while low < high:
+                middle = (low + high + 1) // 2
+                cursor.execute(
+                    "SELECT notification_id, recorded_at FROM stored_events "
+                    "WHERE notification_id <= ? ORDER BY notification_id DESC LIMIT 1",
+                    (middle,),
+                )
+                row = cursor.fetchone()
+                if row is None or row[1] <= recorded_at:
+                    low = middle
+                else:
+                    high = row[0] - 1
+            cursor.execute(
+                "SELECT MAX(notification_id) FROM stored_events WHERE notification_id <= ?", (low,)
+            )
+            return cursor.fetchone()[0] or 0
+
+    def _rows(self, statement: str, params: Sequence[Any]) -> list[StoredRow]:
+        with self._reading() as cursor:
+            cursor.execute(statement, params)
+            return [StoredRow._make(row) for row in cursor.fetchall()]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Give the library's view of the log; see its `ApplicationRecorder`."""
+        after = -1 if start is None else start - 1 if inclusive_of_start else start
+        return [
+            Notification(row.stream, row.version, row.topic, row.state, row.position)
+            for row in self.read_log(after, limit, up_to=stop, topics=topics)
+        ]
+
+    def close(self) -> None:
+        """See `ledger.recorders.base.Log`."""
+        self.datastore.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+_OF_STREAMS: Final = "WHERE e.originator_id IN (SELECT value FROM json_each(?))"
+_BY_STREAM: Final = "ORDER BY e.originator_id, e.originator_version"
+
+
+def _select(payloads: bool) -> str:
+    if not payloads:
+        return f"SELECT {COLUMNS}, NULL FROM stored_events e"
+    return (
+        f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p "
+        "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
+        "AND p.notification_id = e.notification_id"
+    )
+
+
+def _json(values: Collection[str]) -> str:
+    return json.dumps(list(values))
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise WriterLocked(
+            f"Another process writes the ledger {path}. Ask it over HTTP (--url and LEDGER_TOKEN), "
+            "or stop it first."
+        ) from error
+    return descriptor
+
+
+def _head(cursor: SQLiteCursor) -> Head:
+    cursor.execute(
+        "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'), 0), "
+        "COALESCE((SELECT recorded_at FROM stored_events ORDER BY notification_id DESC LIMIT 1), 0)"
+    )
+    return Head._make(cursor.fetchone())
+
+
+def _see(
+    cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection[str]
+) -> Seen:
+    rows: list[StoredRow] = []
+    if streams:
+        cursor.execute(f"{_select(payloads=True)} {_OF_STREAMS} {_BY_STREAM}", (_json(streams),))
+        rows = [StoredRow._make(row) for row in cursor.fetchall()]
+    message_streams: list[tuple[str, str]] = []
+    if message_ids:
+        cursor.execute(
+            "SELECT p.message_id, e.originator_id FROM payloads p JOIN stored_events e "
+            "USING (notification_id) "
+            "WHERE p.message_id IN (SELECT value FROM json_each(?)) AND p.message_id IS NOT NULL",
+            (_json(message_ids),),
+        )
+        message_streams = [(row[0], row[1]) for row in cursor.fetchall()]
+    return Seen(_head(cursor), rows, message_streams)
+
+
+def _append(
+    cursor: SQLiteCursor, head: Head, new: Sequence[NewRow], now: Callable[[], int]
+) -> tuple[list[int], Head]:
+    if not new:
+        return [], head
+    recorded_at = max(now(), head.recorded_at + 1)
+    positions = [head.position + 1 + index for index in range(len(new))]
+    cursor.executemany(
+        "INSERT INTO stored_events VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (position, row.stream, row.version, row.topic, row.state, recorded_at + index)
+            for index, (position, row) in enumerate(zip(positions, new, strict=True))
+        ],
+    )
+    cursor.executemany(
+        "INSERT INTO payloads VALUES (?, ?, ?, ?)",
+        [
+            (position, row.salt, row.payload, row.message_id)
+            for position, row in zip(positions, new, strict=True)
+            if row.payload is not None
+        ],
+    )
+    return positions, Head(positions[-1], recorded_at + len(new) - 1)
