@@ -6,8 +6,9 @@ write lock, decides, and appends everything in one transaction (semantics, secti
 
 from collections.abc import Callable, Sequence
 
-from ledger.decisions import (
-    Decisions,
+from ledger.decisions import Decisions
+from ledger.domain.errors import LedgerError
+from ledger.observations import (
     Delivery,
     ListedRow,
     Observation,
@@ -17,7 +18,6 @@ from ledger.decisions import (
     Retry,
     identity,
 )
-from ledger.domain.errors import LedgerError
 from ledger.ofauth import payloads
 from ledger.ofauth.payloads import Reading
 from ledger.recorders.base import AmbiguousCommit, Head, Log, NewRow, Seen

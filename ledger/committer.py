@@ -86,7 +86,7 @@ class Committer:
             LedgerError: the ledger refused this observation.
         """
         result = self._wait(_Waiting(observation))
-        assert result is not None  # noqa: S101 - a fence alone has no result
+        assert result is not None
         return result
 
     def fence(self) -> Head:

@@ -5,10 +5,8 @@ nothing is remembered between two batches, so a batch whose commit is in doubt c
 """
 
 import contextlib
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 from ledger.domain.claim import CLOCK_TOLERANCE_MS, Claim, Evidence, Statement
@@ -24,7 +22,8 @@ from ledger.domain.events import (
     Event,
     Signed,
 )
-from ledger.domain.words import DELIVERY, connection_stream
+from ledger.domain.words import connection_stream
+from ledger.observations import Delivery, ListedRow, Outcome, Prepared, Recorded, Retry
 from ledger.ofauth.payloads import Problem, Reading, Said
 from ledger.ofauth.rows import read_row
 from ledger.ofauth.signatures import Verdict
@@ -34,103 +33,6 @@ from ledger.recorders.base import NewRow, Seen, StoredRow
 REPEATS_KEPT: Final = 16
 """How many repeats of one delivery are written down; later ones are only acknowledged."""
 SALT_BYTES: Final = 16
-
-
-class Outcome(StrEnum):
-    """What became of one observation."""
-
-    NEW = "new"
-    REPEATED = "repeated"
-    PARKED = "parked"
-    RESOLVED = "resolved"
-    STILL_PARKED = "still_parked"
-    UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One signed delivery, as it came."""
-
-    body: bytes
-    verdict: Verdict
-    observed: int
-    """When it reached us: milliseconds since the epoch, UTC."""
-    content_type: str | None = None
-    user_agent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """The wish to read a parked delivery again, by its stream."""
-
-    stream: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedRow:
-    """One row of the provider's list, as a pass over it read it."""
-
-    row: Mapping[str, Any]
-    answered: int
-    """When the provider answered the page: milliseconds since the epoch, UTC."""
-    observed: int
-    """When the page reached us: milliseconds since the epoch, UTC."""
-    evidence: str
-    """The stream of the pass."""
-
-
-Observation = Delivery | Retry | ListedRow
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What became of one observation, durable when it is returned."""
-
-    outcome: Outcome
-    position: int
-    """The last position written for it; of the original, for a repeat."""
-    stream: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An observation read as far as can be without the lock."""
-
-    observation: Observation
-    stream: str
-    reading: Reading | None = None
-    receipt: str = ""
-    body: bytes = b""
-    connection: str | None = None
-
-    @property
-    def streams(self) -> list[str]:
-        """The streams that must be seen to decide."""
-        own = [self.stream] if self.stream.startswith(DELIVERY) else []
-        return own if self.connection is None else [*own, connection_stream(self.connection)]
-
-    @property
-    def message_id(self) -> str | None:
-        """The verified message id, when the body is one that is kept."""
-        if not isinstance(self.observation, Delivery) or self.reading is None:
-            return None
-        return self.observation.verdict.message_id if self.reading.kept else None
-
-
-def identity(body: bytes, dated: int | None, verdict: Verdict) -> str:
-    """Name the stream of a delivery: its identity, for ever (semantics, section 4).
-
-    A body with its own timestamp is its own identity; else the verified message id and the body;
-    else the signature's time and the body.
-    """
-    content = hashlib.sha256(body).digest()
-    if dated is not None:
-        seed = b"body:" + content
-    elif verdict.message_id is not None:
-        seed = b"message:" + content + verdict.message_id.encode()
-    else:
-        seed = b"stamp:" + content + b"%d" % verdict.stamp
-    return DELIVERY + hashlib.sha256(seed).hexdigest()[:32]
 
 
 @dataclass(slots=True)
@@ -232,9 +134,7 @@ class Decisions:
         self._state(statements)
         return self._account(Outcome.NEW, prepared)
 
-    def _again(
-        self, prepared: Prepared, delivery: Delivery, history: Sequence[Event]
-    ) -> _Account:
+    def _again(self, prepared: Prepared, delivery: Delivery, history: Sequence[Event]) -> _Account:
         stamp = delivery.verdict.stamp
         earlier = min(stamps_of(history)) <= stamp
         repeats = sum(isinstance(event, DeliveryRepeated) for event in history)
@@ -276,9 +176,7 @@ class Decisions:
                 ]
         return max(positions, default=0)
 
-    def _flags(
-        self, prepared: Prepared, delivery: Delivery, reading: Reading
-    ) -> tuple[str, ...]:
+    def _flags(self, prepared: Prepared, delivery: Delivery, reading: Reading) -> tuple[str, ...]:
         flags = []
         if delivery.verdict.delayed:
             flags.append("delayed")
@@ -302,7 +200,7 @@ class Decisions:
         if problem is not None:
             return _Account(Outcome.STILL_PARKED, prepared.stream)
         received = history[0]
-        assert isinstance(received, DeliveryReceived)  # noqa: S101 - the stream's first event
+        assert isinstance(received, DeliveryReceived)
         resolved = DeliveryResolved(
             observed=received.observed,
             type=reading.type,
@@ -317,12 +215,13 @@ class Decisions:
 
     def _listed(self, prepared: Prepared, listed: ListedRow) -> _Account:
         connection = prepared.connection
-        assert connection is not None  # noqa: S101 - a row names its connection
+        assert connection is not None
         known = self._known(connection)
         first_seen = not any(statement.claim.kind.is_row for statement in known)
         evidence = Evidence(listed.evidence, "sweep", listed.observed)
         claims = read_row(listed.row, answered=listed.answered, first_seen=first_seen)
-        statements = [Statement(_cut(claim, listed.observed), evidence) for claim in claims]
+        ordered = sorted((_cut(c, listed.observed) for c in claims), key=lambda c: c.order)
+        statements = [Statement(claim, evidence) for claim in ordered]
         before = len(self.rows)
         for statement in statements:
             self._state([(statement, self._names(statement))])
@@ -349,11 +248,9 @@ class Decisions:
     def _evidence(self, prepared: Prepared) -> Evidence:
         if isinstance(prepared.observation, Delivery):
             verdict = prepared.observation.verdict
-            return Evidence(
-                prepared.stream, verdict.dialect.value, prepared.observation.observed
-            )
+            return Evidence(prepared.stream, verdict.dialect.value, prepared.observation.observed)
         received = self._events(prepared.stream)[0]
-        assert isinstance(received, DeliveryReceived)  # noqa: S101 - the stream's first event
+        assert isinstance(received, DeliveryReceived)
         return Evidence(prepared.stream, received.signed[0].dialect, received.observed)
 
     def _names(self, statement: Statement) -> tuple[str, ...]:
@@ -411,7 +308,7 @@ def _is_parked(history: Sequence[Event]) -> bool:
 
 
 def _reading(prepared: Prepared) -> Reading:
-    assert prepared.reading is not None  # noqa: S101 - a delivery is prepared with its reading
+    assert prepared.reading is not None
     return prepared.reading
 
 
@@ -444,4 +341,3 @@ def _cut(claim: Claim, observed: int) -> Claim:
     if claim.k <= observed + CLOCK_TOLERANCE_MS:
         return claim
     return claim.dated(observed, "clock")
-

@@ -21,10 +21,12 @@ class Clock:
         self.us = ms * 1000
 
     def __call__(self) -> int:
+        """Give microseconds UTC, one more at each look."""
         self.us += 1
         return self.us
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         self.us += round(seconds * 1_000_000)
 
 

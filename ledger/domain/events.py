@@ -214,8 +214,15 @@ CONNECTION_TYPES: Final[Mapping[str, type[ConnectionEvent]]] = {
     )
 }
 
+_DELIVERY_TYPES: Final[tuple[type[Event], ...]] = (
+    DeliveryReceived,
+    DeliveryRepeated,
+    DeliveryParked,
+    DeliveryResolved,
+)
+
 TYPES: Final[Mapping[str, type[Event]]] = {
-    cls.NAME: cls
-    for cls in (DeliveryReceived, DeliveryRepeated, DeliveryParked, DeliveryResolved)
-} | CONNECTION_TYPES
+    **{cls.NAME: cls for cls in _DELIVERY_TYPES},
+    **CONNECTION_TYPES,
+}
 """Every event type by its stored name: the only way from a stored name to code."""

@@ -8,8 +8,7 @@ code to import.
 import hashlib
 import json
 from dataclasses import replace
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -64,9 +63,8 @@ def _framed(version: int, state: bytes) -> bytes:
     return b'{"v":%d,%s' % (version, state[1:])
 
 
-@cache
-def _decoder(cls: type[Event]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(cls)
+_DECODERS: Final = {name: msgspec.json.Decoder(cls) for name, cls in TYPES.items()}
+_PREFIXES: Final = {name: b'{"v":%d,' % cls.VERSION for name, cls in TYPES.items()}
 
 
 def to_event(row: StoredRow) -> Event:
@@ -81,8 +79,8 @@ def to_event(row: StoredRow) -> Event:
     if cls is None:
         raise UnknownEventType(row.topic)
     try:
-        if row.state.startswith(b'{"v":%d,' % cls.VERSION):
-            event: Event = _decoder(cls).decode(row.state)
+        if row.state.startswith(_PREFIXES[row.topic]):
+            event: Event = _DECODERS[row.topic].decode(row.state)
         else:
             event = _upcast(cls, row)
     except msgspec.MsgspecError as error:
@@ -103,7 +101,7 @@ def _upcast(cls: type[Event], row: StoredRow) -> Event:
 
 
 def _with_personal(event: ConnectionEvent, row: StoredRow) -> ConnectionEvent:
-    assert row.payload is not None  # noqa: S101 - the caller looked
+    assert row.payload is not None
     try:
         personal = msgspec.json.decode(row.payload, type=dict[str, Any])
     except msgspec.MsgspecError as error:

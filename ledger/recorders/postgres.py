@@ -8,7 +8,7 @@ The whole write is two round trips: lock and read, then insert and commit.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, cast
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
@@ -227,15 +227,16 @@ class PostgresLog(PostgresApplicationRecorder):
         self, streams: Collection[str], *, up_to: int | None = None
     ) -> list[StoredRow]:
         """See `ledger.recorders.base.Log`."""
-        statement, params = f"{_WITH_PAYLOADS} {_OF_STREAMS}", [list(streams)]
+        statement = f"{_WITH_PAYLOADS} {_OF_STREAMS}"
+        params: list[Any] = [list(streams)]
         if up_to is not None:
             statement += " AND e.notification_id <= %s"
-            params.append(cast(Any, up_to))
+            params.append(up_to)
         return self._rows(f"{statement} {_BY_STREAM}", params)
 
     def _rows(self, statement: str, params: Sequence[Any]) -> list[StoredRow]:
         with self._reading() as cursor:
-            cursor.execute(cast(LiteralString, statement), params, prepare=True)
+            cursor.execute(statement, params, prepare=True)
             return [StoredRow._make(row) for row in cursor.fetchall()]
 
     def first_positions(self, streams: Collection[str]) -> dict[str, int]:
@@ -357,4 +358,3 @@ def _committing(connection: Connection[DictRow]) -> Iterator[None]:
     if warnings:
         # Committed here, but the synchronous replica did not confirm: not durable as promised.
         raise StoreUnavailable(DOWN.format("the synchronous replica did not confirm"))
-

@@ -6,7 +6,6 @@ instant (https://sqlite.org/wal.html#walresetbug), so the writer holds a `flock`
 readers open the file read-only, which also keeps them from checkpointing.
 """
 
-import fcntl
 import json
 import os
 import sqlite3
@@ -16,26 +15,15 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from eventsourcing.persistence import Notification, PersistenceError, StoredEvent
-from eventsourcing.sqlite import (
-    SQLiteApplicationRecorder,
-    SQLiteConnection,
-    SQLiteConnectionPool,
-    SQLiteCursor,
-    SQLiteDatastore,
-)
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteCursor
 
-from ledger.domain.errors import StoreUnavailable, WriterLocked
-from ledger.recorders.base import (
-    LOCK_TIMEOUT_MS,
-    AmbiguousCommit,
-    Decide,
-    Head,
-    NewRow,
-    Seen,
-    StoredRow,
-)
+from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.base import AmbiguousCommit, Decide, Head, NewRow, Seen, StoredRow
+from ledger.recorders.sqlite_connections import Datastore, lock_writer
 
-COLUMNS: Final = "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
+COLUMNS: Final = (
+    "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
+)
 BUSY: Final = "The SQLite ledger is locked or unreadable ({}); try again, or see `doctor`."
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS stored_events (
@@ -57,73 +45,10 @@ SCHEMA: Final = (
 )
 
 
-class _Writers(SQLiteConnectionPool):
-    """The one write connection."""
-
-    def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA synchronous")
-        if cursor.fetchone()[0] != 2:
-            raise StoreUnavailable(
-                "SQLite did not accept synchronous=FULL, without which an acknowledged delivery "
-                "could be lost; use another SQLite build."
-            )
-        return connection
-
-
-class _Readers(SQLiteConnectionPool):
-    """Read-only connections; the writer has set the journal mode."""
-
-    def __init__(self, path: Path, **kwargs: Any) -> None:
-        super().__init__(db_name=f"{path.as_uri()}?mode=ro", **kwargs)
-        self.is_journal_mode_wal = True
-
-
-class _Datastore(SQLiteDatastore):
-    """The library's datastore with the write connection kept apart from the readers."""
-
-    def __init__(self, path: Path, *, writer: bool) -> None:
-        super().__init__(str(path), originator_id_type="text")
-        self.pool.close()
-        self.pool = _Readers(path, pool_size=5, max_overflow=27, pool_timeout=5.0)
-        self.writers = (
-            _Writers(
-                db_name=str(path),
-                lock_timeout=cast(int, LOCK_TIMEOUT_MS / 1000),
-                pool_size=1,
-                max_overflow=0,
-                pool_timeout=LOCK_TIMEOUT_MS / 1000,
-            )
-            if writer
-            else None
-        )
-
-    @contextmanager
-    def get_connection(self, *, commit: bool) -> Iterator[SQLiteConnection]:
-        if not commit:
-            with super().get_connection(commit=False) as connection:
-                yield connection
-            return
-        if self.writers is None:
-            raise WriterLocked("This ledger was opened for reading; open it for writing instead.")
-        connection = self.writers.get_connection(is_writer=True)
-        try:
-            yield connection
-        finally:
-            self.writers.put_connection(connection)
-
-    def close(self) -> None:
-        super().close()
-        if getattr(self, "writers", None) is not None:
-            cast(_Writers, self.writers).close()
-
-
 class SQLiteLog(SQLiteApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
-    datastore: _Datastore
+    datastore: Datastore
 
     def __init__(
         self,
@@ -144,14 +69,14 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """
         self.path = path.absolute()
         self._now = now
-        self._lock_file = _lock(self.path) if writer else None
+        self._lock_file = lock_writer(self.path) if writer else None
         if not writer and not self.path.exists():
             raise StoreUnavailable(
                 f"There is no ledger at {path}. `connection-ledger serve` makes one."
             )
         if writer:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        super().__init__(_Datastore(self.path, writer=writer))
+        super().__init__(Datastore(self.path, writer=writer))
         self._pid = os.getpid()
         if writer:
             self.create_table()
@@ -247,8 +172,7 @@ class SQLiteLog(SQLiteApplicationRecorder):
                 names += [cast(str, len(topic)), topic] if topic[-1:] == "." else [topic]
             where.append(f"({' OR '.join(matches)})")
         statement = (
-            f"{_select(payloads)} WHERE {' AND '.join(where)} "
-            "ORDER BY e.notification_id LIMIT ?"
+            f"{_select(payloads)} WHERE {' AND '.join(where)} ORDER BY e.notification_id LIMIT ?"
         )
         return self._rows(statement, [*params, *names, limit])
 
@@ -355,19 +279,6 @@ def _json(values: Collection[str]) -> str:
     return json.dumps(list(values))
 
 
-def _lock(path: Path) -> int:
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise WriterLocked(
-            f"Another process writes the ledger {path}. Ask it over HTTP (--url and LEDGER_TOKEN), "
-            "or stop it first."
-        ) from error
-    return descriptor
-
-
 def _head(cursor: SQLiteCursor) -> Head:
     cursor.execute(
         "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'), 0), "
@@ -376,9 +287,7 @@ def _head(cursor: SQLiteCursor) -> Head:
     return Head._make(cursor.fetchone())
 
 
-def _see(
-    cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection[str]
-) -> Seen:
+def _see(cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection[str]) -> Seen:
     rows: list[StoredRow] = []
     if streams:
         cursor.execute(f"{_select(payloads=True)} {_OF_STREAMS} {_BY_STREAM}", (_json(streams),))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,21 +14,25 @@ from tests.builders import Clock, counting_entropy
 
 
 def open_writer(url: str, clock: Clock | None = None) -> Log:
+    """Open a log for writing, with names that are the same in every run."""
     return open_log(url, writer=True, entropy=counting_entropy(), now=clock or Clock())
 
 
 @pytest.fixture
 def log(database_url: str) -> Iterator[Log]:
+    """An empty log on each database."""
     log = open_writer(database_url)
     yield log
     log.close()
 
 
 def append(log: Log, *rows: NewRow, clock: Clock | None = None) -> list[int]:
+    """Append rows without looking."""
     return log.transact((), (), lambda _: rows, clock or Clock())[0]
 
 
 def row(stream: str, version: int = 1, topic: str = "delivery.received", **more: object) -> NewRow:
+    """A row whose state does not matter."""
     return NewRow(stream, version, topic, b'{"v":1}', **more)  # type: ignore[arg-type]
 
 
@@ -151,7 +156,7 @@ def test_a_time_finds_the_last_position_recorded_by_then(log: Log) -> None:
         clock.advance(1)
         append(log, row(f"delivery:{index}"), row(f"delivery:{index}", 2), clock=clock)
     rows = log.read_log(0, 100)
-    for this, following in zip(rows, rows[1:], strict=False):
+    for this, following in pairwise(rows):
         assert log.position_at(this.recorded_at) == this.position
         assert log.position_at(following.recorded_at - 1) == this.position
     assert log.position_at(rows[0].recorded_at - 1) == 0
@@ -193,9 +198,7 @@ def test_the_store_keeps_its_key(database_url: str) -> None:
     log = open_writer(database_url)
     key = log.key
     log.close()
-    again = open_log(
-        database_url, writer=True, entropy=lambda size: b"z" * size, now=Clock()
-    )
+    again = open_log(database_url, writer=True, entropy=lambda size: b"z" * size, now=Clock())
     assert again.key == key
     assert len(key) == 32
     again.close()
