@@ -1,0 +1,1 @@
+"""A fake OFAuth for tests, demonstrations and local work: it signs, delivers and retries."""

@@ -1,0 +1,157 @@
+"""One webhook on its way: its body and its headers at each attempt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from api.emulator.bodies import Shape, render
+from api.emulator.errors import BadRequest
+from api.emulator.faults import Plan
+from api.emulator.world import Fact
+from ledger.ofauth.signatures import Dialect, Secret, SignatureError, sign
+
+DIALECTS: Final[Mapping[str, tuple[Dialect, ...]]] = {
+    "documented": (Dialect.DOCUMENTED,),
+    "svix": (Dialect.SVIX,),
+    "standard": (Dialect.STANDARD,),
+    "both": (Dialect.DOCUMENTED, Dialect.SVIX),
+}
+"""The values of `dialect` in `PUT /_emulator/deliveries`."""
+
+
+class BodyTime(StrEnum):
+    """Whose time a body's timestamp is."""
+
+    FACT = "fact"
+    ATTEMPT = "attempt"
+
+
+class Precision(StrEnum):
+    """What a body's timestamp is cut to."""
+
+    MILLISECONDS = "milliseconds"
+    SECONDS = "seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How deliveries are made: what the published material leaves open is a setting here."""
+
+    dialect: str = "documented"
+    """How they are signed, a key of `DIALECTS`."""
+    shape: Shape = Shape.DOCUMENTED
+    """The form of the body."""
+    live: bool = True
+    """False makes test events of deliveries in the SDK shape."""
+    bodyTime: BodyTime = BodyTime.FACT
+    """Whether the body's timestamp is that of the fact or of each attempt."""
+    timestamps: Precision = Precision.MILLISECONDS
+    """The precision of the body's timestamp."""
+    decodedSecret: bool = False
+    """Whether the documented dialect signs with the decoded part of a `whsec_` secret."""
+    retrySeconds: float = 1.0
+    """The wait before the second attempt, in seconds; it doubles before each further one."""
+
+    def changed(self, given: Mapping[str, Any]) -> "Style":
+        """Take over the settings given.
+
+        Raises:
+            BadRequest: a name is unknown or a value is not one of its kind.
+        """
+        known = {one.name: one.default for one in fields(self)}
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in known:
+                raise BadRequest(f"Unknown setting, expected some of {', '.join(known)}.")
+            values[name] = _read_setting(name, known[name], value)
+        return replace(self, **values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give every setting by its name."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+def _read_setting(name: str, default: Any, value: Any) -> Any:
+    if name == "dialect":
+        if isinstance(value, str) and value in DIALECTS:
+            return value
+        raise BadRequest(f"Unknown dialect, expected one of {', '.join(DIALECTS)}.")
+    if isinstance(default, StrEnum):
+        kind = type(default)
+        try:
+            return kind(value)
+        except ValueError:
+            raise BadRequest(f"Unknown {name}, expected one of {', '.join(kind)}.") from None
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        raise BadRequest(f"{name} is not true or false.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
+        raise BadRequest(f"{name} is not a number of seconds from 0 to 3600.")
+    return float(value)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One webhook, with what its attempts so far have left behind."""
+
+    fact: Fact
+    message_id: str
+    plan: Plan
+    style: Style
+    attempts: int = 0
+    """How many attempts were made."""
+    acknowledged: bool = False
+    _stamps: dict[Dialect, int] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> str:
+        """The connection, whose deliveries go out in order."""
+        return self.fact.connection.id
+
+    def request(self, secret: Secret, *, now: int) -> tuple[bytes, dict[str, str]]:
+        """Make body and signature headers of the next attempt; `now` in milliseconds, UTC.
+
+        Raises:
+            SignatureError: the secret cannot sign the dialect.
+        """
+        style = self.style
+        at = now if style.bodyTime is BodyTime.ATTEMPT else self.fact.at
+        seconds = style.timestamps is Precision.SECONDS
+        body = render(self.fact, style.shape, at=at, seconds=seconds, live=style.live)
+        headers: dict[str, str] = {}
+        for dialect in DIALECTS[style.dialect]:
+            if self._stamped_anew(dialect):
+                self._stamps[dialect] = now // 1000
+            headers |= sign(
+                dialect,
+                secret,
+                body,
+                stamp=self._stamps[dialect],
+                message_id=None if dialect is Dialect.DOCUMENTED else self.message_id,
+                decoded=style.decodedSecret,
+            )
+        return body, headers
+
+    def _stamped_anew(self, dialect: Dialect) -> bool:
+        if dialect not in self._stamps or self.style.bodyTime is BodyTime.ATTEMPT:
+            return True
+        decided = self.plan.restamp(self.attempts)
+        return dialect is not Dialect.DOCUMENTED if decided is None else decided
+
+
+def check_signable(style: Style, secret: Secret) -> None:
+    """Make sure that the secret can sign in the style's dialects.
+
+    Raises:
+        BadRequest: it cannot.
+    """
+    try:
+        for dialect in DIALECTS[style.dialect]:
+            sign(dialect, secret, b"", stamp=0, message_id="msg_check", decoded=style.decodedSecret)
+    except SignatureError:
+        raise BadRequest(
+            "The webhook secret cannot sign this dialect. Start the emulator with a "
+            "whsec_<base64> secret, or without one to let it make its own."
+        ) from None

@@ -1,0 +1,80 @@
+"""What can go wrong on purpose, and the dice that decide when.
+
+All dice of a delivery are thrown when it is queued, and always equally many, so that a seed gives
+the same faults whatever the threads and the receiver do.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from api.emulator.errors import BadRequest
+
+MOST_ATTEMPTS: Final = 5
+"""How often a delivery is tried in all, as OFAuth documents."""
+
+FAULTS: Final[Mapping[str, str]] = {
+    "drop": "probability that a webhook is never sent",
+    "duplicate": "probability that an acknowledged delivery is sent once more",
+    "delay": "each delivery waits for a random time of up to this many seconds, in order",
+    "reorder": "probability that a delivery is held until the connection's next one has arrived",
+    "restamp": "probability that a retry is stamped and signed anew, else it repeats its headers; "
+    "unset: Svix and Standard Webhooks always, documented never",
+    "listShift": "probability that a page of the list is shifted by one row, as if a connection "
+    "had come or gone meanwhile",
+    "http5xx": "probability that the HTTP API answers 500, 502 or 503",
+    "http429": "probability that the HTTP API answers 429 with Retry-After",
+    "html": "probability that a gateway's HTML page takes the place of the HTTP API's answer",
+    "truncate": "probability that an answer of the HTTP API is cut off in the middle",
+}
+"""Every fault by its name in `PUT /_emulator/faults`, and what its value means."""
+
+MOST_DELAY_SECONDS: Final = 3600.0
+Faults = Mapping[str, float]
+
+
+def read_faults(given: Mapping[str, Any]) -> Faults:
+    """Check fault names and values.
+
+    Raises:
+        BadRequest: a name is unknown or a value is out of its range.
+    """
+    for name, value in given.items():
+        if name not in FAULTS:
+            raise BadRequest(f"Unknown fault, expected some of {', '.join(FAULTS)}.")
+        most = MOST_DELAY_SECONDS if name == "delay" else 1.0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            raise BadRequest(f"The value of fault {name} is not a number from 0 to {most:g}.")
+    return {name: float(value) for name, value in given.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the dice decided for one delivery."""
+
+    drop: bool
+    duplicate: bool
+    reorder: bool
+    delay: float
+    """Seconds before the first attempt."""
+    restamps: tuple[bool | None, ...]
+    """For each attempt after the first: stamped anew, or None for the dialect's own habit."""
+
+    def restamp(self, attempt: int) -> bool | None:
+        """Tell whether an attempt (1 is the second) is stamped anew; None: as the dialect does."""
+        return self.restamps[min(attempt, len(self.restamps)) - 1]
+
+
+def draw_plan(rng: random.Random, faults: Faults) -> Plan:
+    """Throw the dice for one delivery."""
+    drop, duplicate, reorder, delay = (rng.random() for _ in range(4))
+    restamps = [rng.random() for _ in range(MOST_ATTEMPTS)]
+    chance = faults.get("restamp")
+    return Plan(
+        drop=drop < faults.get("drop", 0.0),
+        duplicate=duplicate < faults.get("duplicate", 0.0),
+        reorder=reorder < faults.get("reorder", 0.0),
+        delay=delay * faults.get("delay", 0.0),
+        restamps=tuple(None if chance is None else one < chance for one in restamps),
+    )
