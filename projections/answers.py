@@ -1,0 +1,167 @@
+"""What the projections answer: plain values, without any wire format.
+
+Times are integer milliseconds since the epoch in UTC, `recorded_at` is in microseconds. A fact that
+is absent is None.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Cursor = tuple[str | int, ...]
+"""Where a page ended: the sort key of its last item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A value, and how much of the log it rests on."""
+
+    value: T
+    position: int
+    """The last position folded into it."""
+    projection: str
+    version: int
+    """The version of the projection's rules; equal versions answer an old question equally."""
+    generation: int
+    """Which copy of the view answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list."""
+
+    items: tuple[T, ...]
+    next: Cursor | None
+    """What to give as `after` for the next part; None at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView:
+    """What is true of one connection."""
+
+    id: str
+    client_reference_id: str | None
+    status: str | None
+    """None while no claim has said a status."""
+    status_since: int | None
+    permissions: tuple[str, ...] | None
+    user_data: dict[str, Any] | None
+    created_at: int | None
+    updated_at: int | None
+    expired_at: int | None
+    deleted_at: int | None
+    missing_since: int | None = None
+    deletion_requested_at: int | None = None
+    expiry_suspected_at: int | None = None
+    imported: bool | None
+    last_checked_at: int | None
+    last_evidence_at: int
+    """When the newest evidence reached us."""
+    last_evidence_source: str
+    """`webhook`, `sweep` or `command`."""
+    stale: bool
+    """Whether it lives and its newest evidence is older than the limit."""
+    predecessor_id: str | None = None
+    successor_id: str | None = None
+    duplicate_of: str | None = None
+    flags: tuple[str, ...]
+    """What a reader should be warned of, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientView:
+    """What is true of whoever a clientReferenceId names."""
+
+    client_reference_id: str
+    status: str | None
+    """That of its best live connection; `deleted` when it had connections and none lives."""
+    connections: tuple[ConnectionView, ...]
+    """By creation, then id."""
+    link_sessions: tuple[Any, ...] = ()
+    last_evidence_at: int | None
+    last_evidence_source: str | None
+    stale: bool
+    """Whether any of its live connections is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """One thing that a history entry rests on."""
+
+    position: int | None
+    """Where it lies in the log; None when it lies behind the end that was asked for."""
+    delivery_id: str
+    """Its stream."""
+    dialect: str
+    """The dialect of the signature, `sweep` or `command`."""
+    observed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One transition of one connection, or one confirmation of what was known."""
+
+    position: int
+    type: str
+    """What it was, by everything known now (or at the time asked for)."""
+    recorded_as: str | None
+    """What it was taken for when it was recorded, if that differs."""
+    connection_id: str
+    client_reference_id: str | None
+    occurred_at: int
+    """By the provider's clock."""
+    observed_at: int
+    """When its first evidence reached us."""
+    recorded_at: int
+    """When it entered the log: microseconds since the epoch, UTC."""
+    source: str
+    """`webhook`, `sweep` or `command`."""
+    late: bool
+    """Whether it was recorded after something that occurred later."""
+    summary: str
+    """One sentence, without ids."""
+    data: dict[str, Any]
+    """`changes` (name to `from` and `to`), `status` after it, and what the claim carried."""
+    evidence: tuple[EvidenceView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedDelivery:
+    """A delivery that was kept but could not be read."""
+
+    stream: str
+    position: int
+    """Of the event that parked it."""
+    reason: str
+    detail: str
+    type: str | None
+    """The provider's type text, when it could be read."""
+    size: int
+    """Bytes of the body."""
+    observed_at: int
+    dialect: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A stream that a projection could not fold to its end."""
+
+    projection: str
+    stream: str
+    """Holds a connection id: for those who may see one."""
+    name: str
+    """The stream's name as it may be printed."""
+    position: int
+    """Of the first event that is not in the view."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is, for metrics."""
+
+    connections: dict[str, int]
+    """By status; `unknown` where none was said."""
+    blocked: dict[str, int]
+    """Streams by projection; 0 where all is well."""
+    parked: int

@@ -1,0 +1,113 @@
+"""Writing one batch: all projections at once when all goes well, else stream by stream."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ledger.domain.errors import StoreUnavailable
+from projections.base import Params, Projection, Write
+from projections.batch import Told, Trouble, reason_for
+from projections.blocked import Blocks, block, printable, release
+from projections.store import Session
+
+log = logging.getLogger(__name__)
+
+
+class Overtaken(StoreUnavailable):
+    """Another process has advanced these views in the meantime: read their positions again."""
+
+
+@dataclass(slots=True)
+class Intent:
+    """What one projection makes of what is told about one stream."""
+
+    projection: Projection
+    stream: str
+    writes: Sequence[Write]
+    first_new: int
+    """Position of the first event that is not in the view yet."""
+    trouble: Trouble | None
+    was_blocked: bool
+
+
+def intend(projection: Projection, told: Iterable[Told], blocks: Blocks) -> list[Intent]:
+    """Work out what a projection would write; a stream that it fails on is blocked instead."""
+    return [
+        _intend(projection, one, blocks.get((projection.name, one.stream)))
+        for one in told
+        if projection.wants(one.stream)
+    ]
+
+
+def _intend(projection: Projection, told: Told, blocked: Trouble | None) -> Intent:
+    if blocked is not None:
+        told = replace(told, since=blocked.position - 1, fresh=True)
+    trouble = told.trouble
+    first_new = next((f.position for f in told.facts if f.position > told.since), None)
+    if first_new is None:
+        first_new = trouble.position if trouble is not None else told.since + 1
+    writes: Sequence[Write] = ()
+    try:
+        writes = list(projection.writes(told))
+    except Exception as error:  # noqa: BLE001 - one stream must not stop the others
+        trouble = Trouble(first_new, reason_for(error))
+    return Intent(projection, told.stream, writes, first_new, trouble, blocked is not None)
+
+
+def write_together(session: Session, intents: Sequence[Intent]) -> None:
+    """Write everything of a batch, each statement once with all its rows."""
+    rows: dict[tuple[str, str], list[Params]] = defaultdict(list)
+    projections = {intent.projection.name: intent.projection for intent in intents}
+    for intent in intents:
+        for sql, params in intent.writes:
+            rows[intent.projection.name, sql].append(params)
+    for name, projection in projections.items():
+        for sql in projection.statements:
+            if many := rows.get((name, sql)):
+                session.run_many(sql, projection.condense(sql, many))
+    for intent in intents:
+        _mark(session, intent, intent.trouble)
+
+
+def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
+    """Write stream by stream; what the database refuses blocks its stream only.
+
+    Returns the intents with the trouble that they met. Raises StoreUnavailable when the store, not
+    the stream, is at fault.
+    """
+    done = []
+    for intent in intents:
+        trouble = intent.trouble
+        session.run("SAVEPOINT stream")
+        try:
+            for sql in intent.projection.statements:
+                if many := [params for said, params in intent.writes if said == sql]:
+                    session.run_many(sql, intent.projection.condense(sql, many))
+        except session.unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one stream must not stop the others
+            session.run("ROLLBACK TO SAVEPOINT stream")
+            trouble = Trouble(intent.first_new, reason_for(error))
+        session.run("RELEASE SAVEPOINT stream")
+        _mark(session, intent, trouble)
+        done.append(replace(intent, trouble=trouble))
+    return done
+
+
+def report(intents: Iterable[Intent], key: bytes) -> None:
+    """Log which streams became blocked and which go on; names only in their printable form."""
+    for intent in intents:
+        name, stream = intent.projection.name, printable(intent.stream, key)
+        if intent.trouble is not None and not intent.was_blocked:
+            reason = intent.trouble.reason
+            log.error("Projection %s: stream %s is blocked: %s", name, stream, reason)
+        elif intent.trouble is None and intent.was_blocked:
+            log.info("Projection %s: stream %s is no longer blocked", name, stream)
+
+
+def _mark(session: Session, intent: Intent, trouble: Trouble | None) -> None:
+    if trouble is not None:
+        block(session, intent.projection.name, intent.stream, trouble)
+    elif intent.was_blocked:
+        release(session, intent.projection.name, intent.stream)

@@ -1,0 +1,165 @@
+"""A part of the log, read once for all projections: its events by stream, ready to be folded."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Final, NamedTuple
+
+from ledger.domain.claim import Statement
+from ledger.domain.connection import Connection, fold
+from ledger.domain.errors import LedgerError
+from ledger.domain.events import ConnectionEvent, DeliveryParked, DeliveryResolved, Event
+from ledger.domain.words import CONNECTION, connection_of
+from ledger.recorders.base import Log, StoredRow
+from ledger.recorders.codec import to_event
+
+STREAMS_AT_ONCE: Final = 500
+"""How many streams one query reads."""
+_TOLD_WHOLE: Final = frozenset({DeliveryParked.NAME, DeliveryResolved.NAME})
+"""Types of delivery events that only make sense beside the rest of their stream."""
+
+
+class Fact(NamedTuple):
+    """An event, where it lies and when it entered the log (microseconds UTC)."""
+
+    position: int
+    recorded_at: int
+    event: Event
+
+
+class Trouble(NamedTuple):
+    """The first event of a stream that could not be taken over, and why."""
+
+    position: int
+    reason: str
+
+
+@dataclass
+class Told:
+    """What the log tells about one stream up to a position."""
+
+    stream: str
+    facts: Sequence[Fact]
+    """Of a connection all of them, of a delivery at least the new ones; up to the first event
+    that cannot be read."""
+    trouble: Trouble | None = None
+    since: int = 0
+    """The facts up to this position are in the view already."""
+    fresh: bool = False
+    """Whether what the view holds of the stream is not certain and must be replaced."""
+
+    @cached_property
+    def connection(self) -> Connection | None:
+        """The fold of everything told; None for a stream that is not a connection's."""
+        return self._fold(self.facts)
+
+    @cached_property
+    def before(self) -> Connection | None:
+        """The fold of what is in the view already."""
+        return self._fold(self.old)
+
+    @property
+    def old(self) -> Sequence[Fact]:
+        """What is in the view already."""
+        return [fact for fact in self.facts if fact.position <= self.since]
+
+    @property
+    def new(self) -> Sequence[Fact]:
+        """What is not in the view yet."""
+        return [fact for fact in self.facts if fact.position > self.since]
+
+    def _fold(self, facts: Iterable[Fact]) -> Connection | None:
+        if not self.stream.startswith(CONNECTION):
+            return None
+        return fold(connection_of(self.stream), (s for _, s in statements(facts)))
+
+
+class Batch(NamedTuple):
+    """Everything between two positions."""
+
+    position: int
+    """The last position read."""
+    size: int
+    """How many events were read."""
+    told: Sequence[Told]
+
+
+def statements(facts: Iterable[Fact]) -> Iterator[tuple[Fact, Statement]]:
+    """Give the facts that are statements about a connection."""
+    for fact in facts:
+        if isinstance(fact.event, ConnectionEvent):
+            yield fact, fact.event.statement
+
+
+def reason_for(error: BaseException) -> str:
+    """Say why a stream is blocked, without any of its data: other messages may quote some."""
+    return (
+        f"{type(error).__name__}: {error}"
+        if isinstance(error, LedgerError)
+        else (f"{type(error).__name__} while it was folded")
+    )
+
+
+def read_batch(
+    log: Log, *, after: int, up_to: int | None, limit: int, blocked: Collection[str]
+) -> Batch | None:
+    """Read what lies after a position; None at the end of the log.
+
+    A stream that must be seen whole and does not begin in the batch is read again from its start;
+    so is one that is `blocked`. Raises StoreUnavailable.
+    """
+    rows = log.read_log(after, limit, up_to=up_to, payloads=True)
+    if not rows:
+        return None
+    streams = _by_stream(rows)
+    last = rows[-1].position
+    parts = [
+        stream
+        for stream, own in streams.items()
+        if own[0].version != 1 and (stream in blocked or _must_be_whole(own))
+    ]
+    streams.update(_read_whole(log, parts, last))
+    told = [_tell(stream, own, after) for stream, own in streams.items()]
+    return Batch(last, len(rows), told)
+
+
+def tell_streams(log: Log, streams: Iterable[str], up_to: int, since: int = 0) -> list[Told]:
+    """Read streams whole, up to a position; those that do not exist then are left out."""
+    return [_tell(stream, rows, since) for stream, rows in _read_whole(log, streams, up_to)]
+
+
+def tell_rows(rows: Iterable[StoredRow]) -> Iterator[Told]:
+    """Read rows as they are, stream by stream."""
+    for stream, own in _by_stream(rows).items():
+        yield _tell(stream, own, 0)
+
+
+def _must_be_whole(rows: Sequence[StoredRow]) -> bool:
+    return rows[0].stream.startswith(CONNECTION) or any(row.topic in _TOLD_WHOLE for row in rows)
+
+
+def _read_whole(
+    log: Log, streams: Iterable[str], up_to: int
+) -> Iterator[tuple[str, list[StoredRow]]]:
+    names = iter(streams)
+    while some := list(islice(names, STREAMS_AT_ONCE)):
+        yield from _by_stream(log.read_streams(some, up_to=up_to)).items()
+
+
+def _by_stream(rows: Iterable[StoredRow]) -> dict[str, list[StoredRow]]:
+    streams: dict[str, list[StoredRow]] = defaultdict(list)
+    for row in rows:
+        streams[row.stream].append(row)
+    return streams
+
+
+def _tell(stream: str, rows: Sequence[StoredRow], since: int) -> Told:
+    facts: list[Fact] = []
+    for row in rows:
+        try:
+            facts.append(Fact(row.position, row.recorded_at, to_event(row)))
+        except Exception as error:  # noqa: BLE001 - whatever one event does, the others go on
+            return Told(stream, facts, Trouble(row.position, reason_for(error)), since)
+    return Told(stream, facts, None, since)

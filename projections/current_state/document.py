@@ -1,0 +1,93 @@
+"""From the fold of a connection to what is answered about it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from ledger.domain.connection import Connection, Step
+from ledger.domain.status import Status
+from projections.answers import ClientView, ConnectionView
+from projections.times import source_of
+
+BEST_FIRST: Final = (Status.ACTIVE, Status.AWAITING_2FA, Status.EXPIRED)
+
+
+def connection_view(connection: Connection) -> ConnectionView:
+    """Give what is true of a connection; whether it is stale depends on when one asks."""
+    fields = connection.fields
+    newest = max(
+        (evidence for step in connection.steps for evidence in step.evidence),
+        key=lambda evidence: (evidence.observed, evidence.stream),
+    )
+    return ConnectionView(
+        id=connection.id,
+        client_reference_id=connection.client,
+        status=connection.status,
+        status_since=connection.status_since,
+        permissions=_tuple(fields.get("permissions")),
+        user_data=None if connection.user_data is None else _sorted(connection.user_data),
+        created_at=fields.get("createdAt", connection.created_at),
+        updated_at=_updated_at(fields.get("updatedAt"), connection.steps),
+        expired_at=_expired_at(connection),
+        deleted_at=connection.deleted_at,
+        imported=fields.get("imported"),
+        last_checked_at=fields.get("lastCheckedAt"),
+        last_evidence_at=newest.observed,
+        last_evidence_source=source_of(newest.channel),
+        stale=False,
+        flags=connection.flags,
+    )
+
+
+def at_moment(
+    view: ConnectionView, *, moment_ms: int, stale_after_ms: int, blocked: bool = False
+) -> ConnectionView:
+    """Say of a view whether it is stale at a moment, and whether its stream is blocked."""
+    lives = view.status != Status.DELETED
+    stale = lives and view.last_evidence_at < moment_ms - stale_after_ms
+    flags = tuple(sorted({*view.flags, "blocked"})) if blocked else view.flags
+    return replace(view, stale=stale, flags=flags)
+
+
+def client_view(reference: str, views: Iterable[ConnectionView], *, known: bool) -> ClientView:
+    """Give what is true of a client from its connections.
+
+    `known` tells whether any history entry is the client's: with no live connection, that makes
+    the difference between one whose connections are gone and one that had none.
+    """
+    connections = tuple(sorted(views, key=lambda v: (v.created_at is None, v.created_at, v.id)))
+    live = [view for view in connections if view.status != Status.DELETED]
+    newest = max(connections, key=lambda v: (v.last_evidence_at, v.id), default=None)
+    return ClientView(
+        client_reference_id=reference,
+        status=_best(live) if live or not (connections or known) else Status.DELETED,
+        connections=connections,
+        last_evidence_at=None if newest is None else newest.last_evidence_at,
+        last_evidence_source=None if newest is None else newest.last_evidence_source,
+        stale=any(view.stale for view in live),
+    )
+
+
+def _best(live: Sequence[ConnectionView]) -> str | None:
+    said = {view.status for view in live}
+    return next((status for status in BEST_FIRST if status in said), None)
+
+
+def _updated_at(carried: int | None, steps: Sequence[Step]) -> int | None:
+    changed = next((step.claim.k for step in reversed(steps) if step.changes), None)
+    return max((k for k in (carried, changed) if k is not None), default=None)
+
+
+def _expired_at(connection: Connection) -> int | None:
+    if "expiredAt" in connection.fields:
+        carried: int | None = connection.fields["expiredAt"]
+        return carried
+    return connection.status_since if connection.status is Status.EXPIRED else None
+
+
+def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _sorted(mapping: Any) -> dict[str, Any]:
+    return {key: mapping[key] for key in sorted(mapping)}

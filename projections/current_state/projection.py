@@ -1,0 +1,67 @@
+"""One row per connection: the fold of everything ever said about it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.domain.words import CONNECTION, short_id
+from projections.base import Params, Write
+from projections.batch import Told
+from projections.current_state.document import connection_view
+
+TABLE: Final = """CREATE TABLE IF NOT EXISTS current_state{g} (
+    id {text} PRIMARY KEY,
+    short_id {text} NOT NULL,
+    client_ref {text},
+    status {text},
+    last_evidence_at BIGINT NOT NULL,
+    document TEXT NOT NULL)"""
+INDEXES: Final = tuple(
+    f"CREATE INDEX IF NOT EXISTS current_state{{g}}_{column} ON current_state{{g}} ({column})"
+    for column in ("short_id", "client_ref", "status")
+)
+UPSERT: Final = """INSERT INTO current_state{g}
+    (id, short_id, client_ref, status, last_evidence_at, document)
+    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :document)
+    ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
+    last_evidence_at = excluded.last_evidence_at, document = excluded.document"""
+
+
+class CurrentState:
+    """What is true of each connection now."""
+
+    name = "current_state"
+    version = 1
+    tables: Sequence[str] = (TABLE, *INDEXES)
+    statements: Sequence[str] = (UPSERT,)
+
+    def __init__(self, key: bytes) -> None:
+        """Make short forms of ids with the log's key."""
+        self._key = key
+
+    def wants(self, stream: str) -> bool:
+        """See `Projection`."""
+        return stream.startswith(CONNECTION)
+
+    def writes(self, told: Told) -> Iterable[Write]:
+        """See `Projection`."""
+        connection = told.connection
+        if connection is None:
+            return
+        view = connection_view(connection)
+        yield Write(
+            UPSERT,
+            {
+                "id": view.id,
+                "short_id": short_id(view.id, self._key),
+                "client_ref": view.client_reference_id,
+                "status": view.status,
+                "last_evidence_at": view.last_evidence_at,
+                "document": msgspec.json.encode(view).decode(),
+            },
+        )
+
+    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+        """See `Projection`."""
+        return many

@@ -1,0 +1,103 @@
+"""Which deliveries wait to be read, and when each dialect was last heard."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from ledger.domain.events import (
+    DeliveryParked,
+    DeliveryReceived,
+    DeliveryRepeated,
+    DeliveryResolved,
+)
+from ledger.domain.words import DELIVERY
+from projections.answers import ParkedDelivery
+from projections.base import Params, Write
+from projections.batch import Fact, Told
+
+PARKED: Final = """CREATE TABLE IF NOT EXISTS parked{g} (
+    stream {text} PRIMARY KEY,
+    position BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    type TEXT,
+    size BIGINT NOT NULL,
+    observed_at BIGINT NOT NULL,
+    dialect TEXT)"""
+BY_POSITION: Final = "CREATE INDEX IF NOT EXISTS parked{g}_position ON parked{g} (position)"
+DIALECTS: Final = """CREATE TABLE IF NOT EXISTS dialects{g} (
+    dialect {text} PRIMARY KEY,
+    last_observed_at BIGINT NOT NULL,
+    number BIGINT NOT NULL)"""
+RESOLVE: Final = "DELETE FROM parked{g} WHERE stream = :stream"
+PARK: Final = """INSERT INTO parked{g}
+    (stream, position, reason, detail, type, size, observed_at, dialect)
+    VALUES (:stream, :position, :reason, :detail, :type, :size, :observed_at, :dialect)
+    ON CONFLICT (stream) DO UPDATE SET position = excluded.position, reason = excluded.reason,
+    detail = excluded.detail"""
+HEARD: Final = """INSERT INTO dialects{g} (dialect, last_observed_at, number)
+    VALUES (:dialect, :observed_at, :number)
+    ON CONFLICT (dialect) DO UPDATE SET number = dialects{g}.number + excluded.number,
+    last_observed_at = CASE WHEN excluded.last_observed_at > dialects{g}.last_observed_at
+    THEN excluded.last_observed_at ELSE dialects{g}.last_observed_at END"""
+
+
+class Deliveries:
+    """Parked deliveries, and the silence of each dialect."""
+
+    name = "deliveries"
+    version = 1
+    tables: Sequence[str] = (PARKED, BY_POSITION, DIALECTS)
+    statements: Sequence[str] = (RESOLVE, PARK, HEARD)
+
+    def wants(self, stream: str) -> bool:
+        """See `Projection`."""
+        return stream.startswith(DELIVERY)
+
+    def writes(self, told: Told) -> Iterable[Write]:
+        """See `Projection`."""
+        if any(isinstance(f.event, DeliveryParked | DeliveryResolved) for f in told.facts):
+            parked = parked_delivery(told.stream, told.facts)
+            yield Write(RESOLVE, {"stream": told.stream})
+            if parked is not None:
+                yield Write(PARK, {name: getattr(parked, name) for name in parked.__slots__})
+        for fact in told.new:
+            if isinstance(fact.event, DeliveryReceived | DeliveryRepeated):
+                for dialect in {signed.dialect for signed in fact.event.signed}:
+                    heard = {"dialect": dialect, "observed_at": fact.event.observed, "number": 1}
+                    yield Write(HEARD, heard)
+
+    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+        """See `Projection`; all that a batch heard in one dialect becomes one row."""
+        if sql != HEARD:
+            return many
+        sums: dict[str, dict[str, Any]] = defaultdict(lambda: {"observed_at": 0, "number": 0})
+        for params in many:
+            row = sums[params["dialect"]]
+            row["number"] += params["number"]
+            row["observed_at"] = max(row["observed_at"], params["observed_at"])
+        return [{"dialect": dialect, **row} for dialect, row in sums.items()]
+
+
+def parked_delivery(stream: str, facts: Sequence[Fact]) -> ParkedDelivery | None:
+    """Give what is known of a delivery that waits to be read; None when it does not."""
+    received = next(f.event for f in facts if isinstance(f.event, DeliveryReceived))
+    parked: tuple[int, DeliveryParked] | None = None
+    for fact in facts:
+        if isinstance(fact.event, DeliveryResolved):
+            return None
+        if isinstance(fact.event, DeliveryParked):
+            parked = (fact.position, fact.event)
+    if parked is None:
+        return None
+    position, event = parked
+    return ParkedDelivery(
+        stream=stream,
+        position=position,
+        reason=event.reason,
+        detail=event.detail,
+        type=received.type,
+        size=received.size,
+        observed_at=received.observed,
+        dialect=received.signed[0].dialect if received.signed else None,
+    )

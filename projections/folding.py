@@ -1,0 +1,117 @@
+"""Answers folded on read from the log: what we would have answered then, what was true then.
+
+Everything here is a function of the log up to a position and of the arguments, so the answer to an
+old question stays the same whatever comes later.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ledger.domain.connection import Connection, Step, fold
+from ledger.domain.words import connection_stream
+from ledger.recorders.base import Log
+from projections.answers import ClientView, ConnectionView, HistoryEntry, Page
+from projections.batch import Told, statements, tell_streams
+from projections.current_state.document import at_moment, client_view, connection_view
+from projections.history.entries import Placed, entries_of
+from projections.history.view import Wanted, with_positions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What a question about the past is folded from."""
+
+    position: int
+    """The log up to here: what we knew."""
+    now_ms: int
+    """When the question is (or was) asked: what is stale depends on it; milliseconds UTC."""
+    valid_at_ms: int | None = None
+    """Only what had occurred by then, by the provider's clock; milliseconds UTC."""
+
+
+class Folding:
+    """Folds connections from the log."""
+
+    def __init__(self, log: Log, *, stale_after_ms: int) -> None:
+        """Call a live connection stale when its evidence is older than `stale_after_ms`."""
+        self._log = log
+        self._stale_after_ms = stale_after_ms
+
+    def connection(self, connection_id: str, moment: Moment) -> ConnectionView | None:
+        """Give what is true of one connection at a moment; None when nothing was said of it."""
+        for told in self._told([connection_id], moment.position):
+            return self._view(told, moment)
+        return None
+
+    def client(self, reference: str, ids: Iterable[str], moment: Moment) -> ClientView:
+        """Give what is true of a client; `ids` are all connections ever bound to it."""
+        views, known = [], False
+        for told in self._told(ids, moment.position):
+            view = self._view(told, moment)
+            known = known or _was_of(told, reference, moment)
+            if view is not None and view.client_reference_id == reference:
+                views.append(view)
+        return client_view(reference, views, known=known)
+
+    def client_history(
+        self, reference: str, ids: Iterable[str], position: int, wanted: Wanted
+    ) -> Page[HistoryEntry]:
+        """Give a page of a client's history as it was known at a position."""
+        entries = [
+            placed
+            for told in self._told(ids, position)
+            for placed in entries_of(told.connection, told.facts)
+            if placed.entry.client_reference_id == reference
+        ]
+        return self._page(entries, position, wanted)
+
+    def connection_history(
+        self, connection_id: str, position: int, wanted: Wanted
+    ) -> Page[HistoryEntry] | None:
+        """Give a page of a connection's history as it was known at a position."""
+        told = self._told([connection_id], position)
+        if not told or told[0].connection is None:
+            return None
+        return self._page(entries_of(told[0].connection, told[0].facts), position, wanted)
+
+    def _told(self, ids: Iterable[str], position: int) -> list[Told]:
+        return tell_streams(self._log, sorted({connection_stream(id_) for id_ in ids}), position)
+
+    def _page(self, entries: list[Placed], position: int, wanted: Wanted) -> Page[HistoryEntry]:
+        return with_positions(self._log, wanted.page(entries), position)
+
+    def _view(self, told: Told, moment: Moment) -> ConnectionView | None:
+        connection = _valid(told, moment)
+        if connection is None:
+            return None
+        return at_moment(
+            connection_view(connection),
+            moment_ms=moment.now_ms,
+            stale_after_ms=self._stale_after_ms,
+            blocked=told.trouble is not None,
+        )
+
+
+def _valid(told: Told, moment: Moment) -> Connection | None:
+    """Fold what had occurred by the moment, among the claims that stand by all we knew."""
+    whole = told.connection
+    if whole is None or moment.valid_at_ms is None:
+        return whole
+    steps = _occurred(whole, moment)
+    ids = {step.claim.id for step in steps}
+    said = (s for _, s in statements(told.facts) if s.claim.id in ids)
+    connection = fold(whole.id, said)
+    # A reference that was learned later counts backwards (semantics, section 6).
+    return None if connection is None else replace(connection, client=steps[-1].client)
+
+
+def _was_of(told: Told, reference: str, moment: Moment) -> bool:
+    whole = told.connection
+    steps = () if whole is None else _occurred(whole, moment)
+    return any(step.client == reference for step in steps)
+
+
+def _occurred(whole: Connection, moment: Moment) -> Sequence[Step]:
+    if moment.valid_at_ms is None:
+        return whole.steps
+    return [step for step in whole.steps if step.claim.k <= moment.valid_at_ms]

@@ -1,0 +1,1 @@
+"""What happened to each client, entry by entry: the audit trail."""

@@ -1,0 +1,109 @@
+"""One row per history entry, so that a page of one client's history is one indexed range read."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ledger.domain.words import CONNECTION, connection_of
+from projections.base import Params, Write
+from projections.batch import Told
+from projections.history.entries import Placed, bindings, entries_of
+
+NO_CLIENT: Final = ""
+"""Stands in the key for entries of connections that belong to no client."""
+
+TABLE: Final = """CREATE TABLE IF NOT EXISTS history{g} (
+    client_ref {text} NOT NULL,
+    position BIGINT NOT NULL,
+    n SMALLINT NOT NULL,
+    connection_id {text} NOT NULL,
+    type {text} NOT NULL,
+    occurred_at BIGINT NOT NULL,
+    place SMALLINT NOT NULL,
+    bound_at_position BIGINT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (client_ref, position, n)) {clustered}"""
+BINDINGS: Final = """CREATE TABLE IF NOT EXISTS history_bindings{g} (
+    client_ref {text} NOT NULL,
+    connection_id {text} NOT NULL,
+    bound_at_position BIGINT NOT NULL,
+    PRIMARY KEY (client_ref, connection_id)) {clustered}"""
+INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS history{g}_connection ON history{g} (connection_id, position, n)",
+    """CREATE INDEX IF NOT EXISTS history{g}_timeline
+    ON history{g} (client_ref, occurred_at, place, position, n)""",
+)
+FORGET: Final = "DELETE FROM history{g} WHERE connection_id = :connection_id"
+DELETE: Final = (
+    "DELETE FROM history{g} WHERE client_ref = :client_ref AND position = :position AND n = :n"
+)
+UPSERT: Final = """INSERT INTO history{g}
+    (client_ref, position, n, connection_id, type, occurred_at, place, bound_at_position, document)
+    VALUES (:client_ref, :position, :n, :connection_id, :type, :occurred_at, :place,
+            :bound_at_position, :document)
+    ON CONFLICT (client_ref, position, n) DO UPDATE SET type = excluded.type,
+    occurred_at = excluded.occurred_at, place = excluded.place,
+    bound_at_position = excluded.bound_at_position, document = excluded.document"""
+BIND: Final = """INSERT INTO history_bindings{g} (client_ref, connection_id, bound_at_position)
+    VALUES (:client_ref, :connection_id, :bound_at_position) ON CONFLICT DO NOTHING"""
+
+Key = tuple[str, int, int]
+
+
+class History:
+    """What happened to each client's connections."""
+
+    name = "history"
+    version = 1
+    tables: Sequence[str] = (TABLE, BINDINGS, *INDEXES)
+    statements: Sequence[str] = (FORGET, DELETE, UPSERT, BIND)
+
+    def wants(self, stream: str) -> bool:
+        """See `Projection`."""
+        return stream.startswith(CONNECTION)
+
+    def writes(self, told: Told) -> Iterable[Write]:
+        """See `Projection`; rows that stay as they are are not written again."""
+        connection_id = connection_of(told.stream)
+        held: dict[Key, Placed] = {}
+        if told.fresh:
+            yield Write(FORGET, {"connection_id": connection_id})
+        else:
+            held = _keyed(entries_of(told.before, told.old))
+        wanted = _keyed(entries_of(told.connection, told.facts))
+        for client_ref, position, n in held.keys() - wanted.keys():
+            yield Write(DELETE, {"client_ref": client_ref, "position": position, "n": n})
+        for key, placed in wanted.items():
+            if held.get(key) != placed:
+                yield Write(UPSERT, _row(key, placed))
+        for client_ref, position in bindings(told.facts if told.fresh else told.new).items():
+            row = {"client_ref": client_ref, "connection_id": connection_id}
+            yield Write(BIND, {**row, "bound_at_position": position})
+
+    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+        """See `Projection`."""
+        return many
+
+
+def _keyed(entries: Iterable[Placed]) -> dict[Key, Placed]:
+    return {
+        (placed.entry.client_reference_id or NO_CLIENT, placed.entry.position, placed.n): placed
+        for placed in entries
+    }
+
+
+def _row(key: Key, placed: Placed) -> dict[str, Any]:
+    client_ref, position, n = key
+    entry = placed.entry
+    return {
+        "client_ref": client_ref,
+        "position": position,
+        "n": n,
+        "connection_id": entry.connection_id,
+        "type": entry.type,
+        "occurred_at": entry.occurred_at,
+        "place": placed.place,
+        "bound_at_position": placed.bound_at,
+        "document": msgspec.json.encode(entry).decode(),
+    }

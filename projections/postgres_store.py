@@ -1,0 +1,120 @@
+"""Views on PostgreSQL: tables beside the log's, with the generation as their suffix."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import psycopg
+import psycopg_pool
+from eventsourcing.persistence import InterfaceError, OperationalError
+from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
+from psycopg.conninfo import conninfo_to_dict
+
+from ledger.domain.errors import StoreUnavailable
+from projections.store import Session, Store, to_percent_style
+
+READERS: Final = 16
+"""The most connections that read at once."""
+WAIT_SECONDS: Final = 5.0
+"""How long a question waits for a connection, and a batch for another writer's lock."""
+_UNAVAILABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg_pool.PoolClosed,
+    psycopg_pool.PoolTimeout,
+    OperationalError,
+    InterfaceError,
+)
+DOWN: Final = "PostgreSQL did not answer about the views ({}); check that it runs."
+
+
+class PostgresStore(Store):
+    """The views in tables of the log's database; any number of processes may offer to write."""
+
+    def __init__(self, url: str, *, generation: int = 1) -> None:
+        """Use the database that `url` names."""
+        super().__init__(generation)
+        self._datastore = _datastore(url)
+        self._recorder = PostgresTrackingRecorder(
+            self._datastore, tracking_table_name=f"views_tracking_{generation}"
+        )
+
+    @property
+    def recorder(self) -> PostgresTrackingRecorder:
+        """See `Store`."""
+        return self._recorder
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """See `Store`."""
+        return {
+            "g": f"_{self.generation}",
+            "text": 'TEXT COLLATE "C"',
+            "clustered": "",
+            "tracking": f"views_tracking_{self.generation}",
+        }
+
+    def create(self, tables: Iterable[str]) -> None:
+        """See `Store`."""
+        with _answering(), self._datastore.transaction(commit=True) as cursor:
+            # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger views'))")
+            self.recorder.create_table()
+            session = Session(cursor, self._dialect, _UNAVAILABLE)
+            for statement in tables:
+                session.run(statement)
+
+    def exists(self) -> bool:
+        """Tell whether the views have been made."""
+        with self.reading() as session:
+            query = "SELECT to_regclass('current_state{g}') IS NOT NULL AS there"
+            return bool(session.rows(query)[0]["there"])
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """See `Store`."""
+        with _answering(), self._datastore.transaction(commit=False) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield Session(cursor, self._dialect, _UNAVAILABLE)
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """See `Store`; a lock on the tracking table keeps the writers of other processes out."""
+        with _answering(), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {int(WAIT_SECONDS * 1000)}".encode())
+            session = Session(cursor, self._dialect, _UNAVAILABLE)
+            session.run("LOCK TABLE {tracking} IN SHARE ROW EXCLUSIVE MODE")
+            yield session
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._datastore.close()
+
+    def _say(self, sql: str) -> str:
+        return to_percent_style(sql)
+
+
+def _datastore(url: str) -> PostgresDatastore:
+    named = {name: str(value) for name, value in conninfo_to_dict(url).items() if value}
+    datastore = PostgresDatastore(
+        dbname=named.pop("dbname", ""),
+        host=named.pop("host", ""),
+        port=named.pop("port", "5432"),
+        user=named.pop("user", ""),
+        password=named.pop("password", ""),
+        pool_size=2,
+        max_overflow=READERS,
+        connect_timeout=WAIT_SECONDS,
+        originator_id_type="text",
+    )
+    # The library names five settings only; sslmode and the like belong to the address too.
+    cast(dict[str, Any], datastore.pool.kwargs).update(named)
+    return datastore
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        raise StoreUnavailable(DOWN.format(type(error).__name__)) from error

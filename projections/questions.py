@@ -1,0 +1,208 @@
+"""The questions that the API and the command line ask; nothing else reads the views.
+
+Questions about now are answered from the views, questions about the past are folded on read.
+"""
+
+from typing import TypeVar
+
+from ledger.recorders.base import Log
+from projections.answers import (
+    Answer,
+    Blocked,
+    ClientView,
+    ConnectionView,
+    Counts,
+    Cursor,
+    HistoryEntry,
+    Page,
+    ParkedDelivery,
+)
+from projections.asking import Histories
+from projections.blocked import list_blocked, read_blocks
+from projections.current_state import view as current
+from projections.current_state.document import client_view
+from projections.current_state.projection import CurrentState
+from projections.deliveries import view as deliveries
+from projections.folding import Folding, Moment
+from projections.history import view as history
+from projections.history.projection import History
+from projections.history.view import Wanted
+from projections.registry import PROJECTIONS
+from projections.store import Session, Store
+
+T = TypeVar("T")
+VERSIONS = {CurrentState.name: CurrentState.version, History.name: History.version}
+
+
+class Questions(Histories):
+    """Answers from the views, and from the log where the past is asked for.
+
+    Times asked for are milliseconds UTC, `as_of_us` is in microseconds. Before asking `as_of`, see
+    that the views have read up to `log.position_at(as_of)`: they know which connections a client
+    ever had. Every method may raise StoreUnavailable.
+    """
+
+    def __init__(self, log: Log, store: Store, *, stale_after_ms: int) -> None:
+        """Call a live connection stale when its evidence is older than `stale_after_ms`."""
+        self._log = log
+        self._store = store
+        self._stale_after_ms = stale_after_ms
+        self._folding = Folding(log, stale_after_ms=stale_after_ms)
+
+    # state
+
+    def client(
+        self,
+        reference: str,
+        *,
+        now_ms: int,
+        as_of_us: int | None = None,
+        valid_at_ms: int | None = None,
+    ) -> Answer[ClientView] | None:
+        """Give what is true of a client; None when no claim ever named it."""
+        with self._store.reading() as session:
+            position = self._position(session, CurrentState.name, as_of_us)
+            if as_of_us is None and valid_at_ms is None:
+                if not history.is_bound(session, reference):
+                    return None
+                views = self._now(session, now_ms).of_client(reference)
+                known = history.has_entries(session, "client_ref", reference)
+                return self._answer(client_view(reference, views, known=known), position)
+            ids = history.bound_connections(session, reference, position)
+        if not ids:
+            return None
+        moment = _moment(position, now_ms, as_of_us, valid_at_ms)
+        return self._answer(self._folding.client(reference, ids, moment), position)
+
+    def connection(
+        self,
+        id_or_short: str,
+        *,
+        now_ms: int,
+        as_of_us: int | None = None,
+        valid_at_ms: int | None = None,
+    ) -> Answer[ConnectionView] | None:
+        """Give what is true of a connection; None when nothing was ever said of it.
+
+        Raises the errors of `resolve_short`.
+        """
+        connection_id = self.resolve_short(id_or_short)
+        with self._store.reading() as session:
+            position = self._position(session, CurrentState.name, as_of_us)
+            if as_of_us is None and valid_at_ms is None:
+                view = self._now(session, now_ms).one(connection_id)
+                return None if view is None else self._answer(view, position)
+        moment = _moment(position, now_ms, as_of_us, valid_at_ms)
+        view = self._folding.connection(connection_id, moment)
+        return None if view is None else self._answer(view, position)
+
+    def connections(
+        self,
+        *,
+        now_ms: int,
+        status: str | None = None,
+        client: str | None = None,
+        stale: bool | None = None,
+        after: Cursor | None = None,
+        limit: int,
+    ) -> Answer[Page[ConnectionView]]:
+        """List connections by id."""
+        with self._store.reading() as session:
+            position = self._position(session, CurrentState.name, None)
+            page = self._now(session, now_ms).page(
+                status=status, client=client, stale=stale, after=after, limit=limit
+            )
+            return self._answer(page, position)
+
+    def resolve_short(self, text: str) -> str:
+        """See `Histories`."""
+        if not text.startswith(current.SHORT):
+            return text
+        with self._store.reading() as session:
+            return current.only_one(text, current.ids_by_short_form(session, text))
+
+    # history
+
+    def _client_history(
+        self, reference: str, wanted: Wanted, as_of_us: int | None
+    ) -> Answer[Page[HistoryEntry]] | None:
+        with self._store.reading() as session:
+            position = self._position(session, History.name, as_of_us)
+            if as_of_us is None:
+                if not history.is_bound(session, reference):
+                    return None
+                page = wanted.read(session, "client_ref", reference)
+            elif not (ids := history.bound_connections(session, reference, position)):
+                return None
+        if as_of_us is None:
+            page = history.with_positions(self._log, page, position)
+        else:
+            page = self._folding.client_history(reference, ids, position, wanted)
+        return self._answer(page, position, History.name)
+
+    def _connection_history(
+        self, connection_id: str, wanted: Wanted, as_of_us: int | None
+    ) -> Answer[Page[HistoryEntry]] | None:
+        page: Page[HistoryEntry] | None
+        if as_of_us is not None:
+            position = self._log.position_at(as_of_us)
+            page = self._folding.connection_history(connection_id, position, wanted)
+            return None if page is None else self._answer(page, position, History.name)
+        with self._store.reading() as session:
+            position = self._position(session, History.name, None)
+            if not history.has_entries(session, "connection_id", connection_id):
+                return None
+            page = wanted.read(session, "connection_id", connection_id)
+        page = history.with_positions(self._log, page, position)
+        return self._answer(page, position, History.name)
+
+    # deliveries and health
+
+    def parked(self, after: Cursor | None, limit: int) -> Page[ParkedDelivery]:
+        """List the deliveries that could not be read."""
+        with self._store.reading() as session:
+            return deliveries.parked_page(session, after, limit)
+
+    def silence(self) -> dict[str, int]:
+        """Give when each dialect was last heard, milliseconds UTC."""
+        with self._store.reading() as session:
+            return deliveries.last_heard(session)
+
+    def counts(self) -> Counts:
+        """Count what metrics show."""
+        with self._store.reading() as session:
+            blocked = dict.fromkeys(PROJECTIONS, 0)
+            for projection, _ in read_blocks(session):
+                blocked[projection] += 1
+            return Counts(
+                current.count_by_status(session), blocked, deliveries.count_parked(session)
+            )
+
+    def blocked(self) -> tuple[Blocked, ...]:
+        """List the streams that could not be folded to their end."""
+        with self._store.reading() as session:
+            return list_blocked(session, self._log.key)
+
+    def positions(self) -> dict[str, int]:
+        """Give the tracked position of each projection."""
+        with self._store.reading() as session:
+            return self._store.positions(session, PROJECTIONS)
+
+    def _now(self, session: Session, now_ms: int) -> current.CurrentConnections:
+        return current.CurrentConnections(
+            session, moment_ms=now_ms, stale_after_ms=self._stale_after_ms
+        )
+
+    def _position(self, session: Session, projection: str, as_of_us: int | None) -> int:
+        if as_of_us is not None:
+            return self._log.position_at(as_of_us)
+        return self._store.positions(session, [projection])[projection]
+
+    def _answer(self, value: T, position: int, projection: str = CurrentState.name) -> Answer[T]:
+        version, generation = VERSIONS[projection], self._store.generation
+        return Answer(value, position, projection, version, generation)
+
+
+def _moment(position: int, now_ms: int, as_of_us: int | None, valid_at_ms: int | None) -> Moment:
+    asked_ms = now_ms if as_of_us is None else as_of_us // 1000
+    return Moment(position=position, now_ms=asked_ms, valid_at_ms=valid_at_ms)

@@ -1,0 +1,29 @@
+"""The projections by name: the one list to extend."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from projections.base import Projection
+from projections.current_state.projection import CurrentState
+from projections.deliveries.projection import Deliveries
+from projections.history.projection import History
+from projections.store import BLOCKED_TABLE
+
+PROJECTIONS: Final[dict[str, Callable[[bytes], Projection]]] = {
+    CurrentState.name: CurrentState,
+    History.name: lambda _: History(),
+    Deliveries.name: lambda _: Deliveries(),
+}
+"""By name: what makes the projection from the store's key (for the short forms of ids)."""
+
+
+def all_projections(key: bytes) -> tuple[Projection, ...]:
+    """Make every projection; `key` is that of the log whose events they read."""
+    return tuple(make(key) for make in PROJECTIONS.values())
+
+
+def tables() -> Iterator[str]:
+    """Give every statement that makes a table of the views."""
+    yield BLOCKED_TABLE
+    for projection in all_projections(b""):
+        yield from projection.tables

@@ -1,0 +1,123 @@
+"""Where views rest: transactions, tracked positions and SQL on whichever database.
+
+Every statement is written once, for both databases: parameters as `:name`, and three words in
+braces: `{g}` is the suffix of the generation's tables, `{text}` a text column that sorts by code
+point, `{clustered}` a table whose rows lie in the order of its key.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from eventsourcing.persistence import Tracking
+
+from projections.base import Params
+
+BLOCKED_TABLE: Final = """CREATE TABLE IF NOT EXISTS blocked{g} (
+    projection {text} NOT NULL,
+    stream {text} NOT NULL,
+    position BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (projection, stream))"""
+_NAMED: Final = re.compile(r":([a-z_][a-z_0-9]*)")
+_NONE: Final[Params] = {}
+
+
+def to_percent_style(sql: str) -> str:
+    """Write the named parameters of a statement as psycopg wants them."""
+    return _NAMED.sub(r"%(\1)s", sql)
+
+
+class Session:
+    """One transaction."""
+
+    def __init__(
+        self,
+        cursor: Any,
+        dialect: Callable[[str], str],
+        unavailable: tuple[type[BaseException], ...],
+    ) -> None:
+        """Use a cursor of the library, and what makes a statement fit for its database.
+
+        `unavailable` are the errors that say that the database, not the data, is at fault.
+        """
+        self.cursor = cursor
+        self._dialect = dialect
+        self.unavailable = unavailable
+
+    def run(self, sql: str, params: Params = _NONE) -> None:
+        """Execute one statement."""
+        self.cursor.execute(self._dialect(sql), params)
+
+    def run_many(self, sql: str, many: Sequence[Params]) -> None:
+        """Execute one statement with each set of parameters."""
+        self.cursor.executemany(self._dialect(sql), many)
+
+    def rows(self, sql: str, params: Params = _NONE) -> list[Any]:
+        """Execute a query; a row gives its columns by name."""
+        self.cursor.execute(self._dialect(sql), params)
+        return list(self.cursor.fetchall())
+
+
+class Store(ABC):
+    """The views of one generation. Every method may raise StoreUnavailable."""
+
+    def __init__(self, generation: int) -> None:
+        """Serve the generation of this number."""
+        self.generation = generation
+        self._said: dict[str, str] = {}
+
+    @property
+    @abstractmethod
+    def recorder(self) -> Any:
+        """The library's tracking recorder."""
+
+    @property
+    @abstractmethod
+    def words(self) -> Mapping[str, str]:
+        """What the words in braces stand for on this database."""
+
+    @abstractmethod
+    def create(self, tables: Iterable[str]) -> None:
+        """Make what is missing of the tracking table and these."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Tell whether the views have been made."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Session]:
+        """Read in one transaction, as of one instant, on a connection of its own."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Session]:
+        """Write in one transaction that excludes every other writer of this generation."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the connections."""
+
+    def positions(self, session: Session, names: Iterable[str]) -> dict[str, int]:
+        """Give the tracked position of each projection; 0 before its first batch."""
+        rows = session.rows("SELECT application_name, notification_id FROM {tracking}")
+        tracked = {row["application_name"]: row["notification_id"] for row in rows}
+        return {name: tracked.get(name, 0) for name in names}
+
+    def track(self, session: Session, name: str, position: int) -> None:
+        """Write down that a projection has read up to a position, in the batch's transaction."""
+        self.recorder._insert_tracking(session.cursor, Tracking(name, position))
+
+    def _dialect(self, sql: str) -> str:
+        said = self._said.get(sql)
+        if said is None:
+            said = self._said[sql] = self._say(re.sub(r"\{(\w+)\}", self._word, sql))
+        return said
+
+    def _word(self, match: re.Match[str]) -> str:
+        return self.words[match.group(1)]
+
+    def _say(self, sql: str) -> str:
+        """Give the statement the form of this database's parameters."""
+        return sql
