@@ -1,0 +1,137 @@
+"""The Flask application: routes, errors, request ids, one log line for each request."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from flask.json.provider import DefaultJSONProvider
+from flask_swagger_ui import get_swaggerui_blueprint
+from werkzeug.routing import Rule
+
+from api import (
+    auth,
+    clients,
+    connections,
+    errors,
+    health,
+    history,
+    parked,
+    quarantine,
+    views,
+    webhooks,
+)
+from api.errors import missing
+from api.logs import log_request
+from api.routes import LedgerApi
+from api.services import EXTENSION, Services, new_request_id, services
+from api.slots import Slots
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+DOCS: Final = "/docs"
+RESOURCES: Final = (clients, connections, history, parked, quarantine, views, health)
+
+_description = Blueprint("description", __name__)
+
+
+class _Json(DefaultJSONProvider):
+    sort_keys = False
+    ensure_ascii = False
+    compact = True
+
+
+class _Ledger(Flask):
+    json_provider_class = _Json
+
+
+def create_wsgi(given: Services) -> "WSGIApplication":
+    """Make what a server serves: webhooks first, then the application behind its slots."""
+    return webhooks.Webhooks(Slots(create_app(given)), given)
+
+
+def create_app(given: Services) -> Flask:
+    """Make the Flask application that answers with these services everything but webhooks."""
+    app = _Ledger("api", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = webhooks.MAX_BODY
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    app.extensions[EXTENSION] = given
+    errors.register(app)
+    app.before_request(_begin)
+    app.before_request(auth.check)
+    app.after_request(_finish)
+    app.register_blueprint(_description)
+    description = LedgerApi(app, version("connection-ledger"))
+    for resource in RESOURCES:
+        description.register_blueprint(resource.blueprint)
+    _describe_webhook(description, next(app.url_map.iter_rules("description.webhook")))
+    app.extensions["openapi"] = description.spec.to_dict()
+    _add_documentation(app)
+    given.metrics.watch(lambda: health.gauges(given))
+    return app
+
+
+def _begin() -> None:
+    use = services()
+    g.began = use.monotonic()
+    # Made here, never taken from the caller: it is written into the log.
+    g.request_id = new_request_id(use)
+
+
+def _finish(response: Response) -> Response:
+    """Give the answer its request id, and write the line, which holds no path and no query."""
+    response.headers["X-Request-Id"] = g.request_id
+    if not request.path.startswith(DOCS):
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+    rule = request.url_rule
+    log_request(
+        method=request.method,
+        route="-" if rule is None else rule.rule,
+        status=response.status_code,
+        seconds=services().monotonic() - g.began,
+        request=g.request_id,
+        token=g.get("token_name", "-"),
+    )
+    return response
+
+
+@_description.get("/openapi.json")
+@auth.requires("read", browser=True)
+def openapi() -> Any:
+    """Describe this API in OpenAPI 3.1."""
+    return current_app.json.response(current_app.extensions["openapi"])
+
+
+def _add_documentation(app: Flask) -> None:
+    """Show the description with Swagger UI, whose files come with its wheel."""
+    config = {"app_name": "connection-ledger", "validatorUrl": None}
+    shown = get_swaggerui_blueprint(DOCS, "/openapi.json", config=config)
+    app.register_blueprint(shown)
+    endpoint = f"{shown.name}.show"
+    app.view_functions[endpoint] = auth.requires("read", browser=True)(app.view_functions[endpoint])
+
+
+@_description.route(webhooks.PATH, methods=["POST"])
+@auth.open_to_all
+def webhook() -> Any:
+    """Stand for the route that `Webhooks` answers before Flask sees it: for 405 and OpenAPI."""
+    raise missing("Webhooks are not taken here.", "Serve `Service.app`, which wraps this one.")
+
+
+def _describe_webhook(description: LedgerApi, rule: Rule) -> None:
+    """Describe the one route that does without flask-smorest."""
+    refused = {str(status): "DEFAULT_ERROR" for status in (401, 413, 503)}
+    durable = {
+        "description": "Durable on disk. Nothing else is ever meant by 204.",
+        "headers": {"Ledger-Position": {"schema": {"type": "integer"}}},
+    }
+    operation = {
+        "tags": ["webhooks"],
+        "summary": "Take one signed delivery from OFAuth.",
+        "security": [],
+        "requestBody": {"content": {"application/json": {"schema": {}}}},
+        "responses": {"204": durable} | refused,
+    }
+    description.spec.path(rule=rule, operations={"post": operation})

@@ -1,0 +1,112 @@
+"""From settings to a service: the only wiring, and where clock and randomness come from."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from api.app import create_wsgi
+from api.health import Readiness, look_at_store
+from api.metrics import Metrics
+from api.services import Services
+from api.settings import Settings
+from ledger.application import Ledger, Recorded
+from ledger.committer import Committer
+from ledger.quarantine import Quarantine
+from ledger.recorders import open_log
+from ledger.recorders.base import Log
+from projections.opening import open_store
+from projections.questions import Questions
+from projections.runner import Runner
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+__all__ = ["Service", "Services", "entropy", "now_us", "open_quarantine", "open_service"]
+
+QUARANTINE_FOLDER: Final = "quarantine"
+
+
+def now_us() -> int:
+    """Give the time: microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+def entropy(count: int) -> bytes:
+    """Give `count` random bytes."""
+    return os.urandom(count)
+
+
+def open_quarantine(settings: Settings) -> Quarantine:
+    """Open the quarantine of a ledger."""
+    return Quarantine(settings.data_dir / QUARANTINE_FOLDER, entropy=entropy)
+
+
+class Service:
+    """A ledger that takes webhooks and answers questions, in this process."""
+
+    def __init__(self, settings: Callable[[], Settings], log: Log) -> None:
+        """Wire everything around an open log, which now belongs to the service."""
+        present = settings()
+        self._log = log
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._store = open_store(present.database_url)
+        self._metrics = Metrics()
+        ledger = Ledger(log, now=now_us, entropy=entropy)
+        self._committer = Committer(ledger, on_commit=self._committed)
+        self._runner = Runner(log, self._store)
+        self.services = Services(
+            settings=settings,
+            log=log,
+            writer=self._committer,
+            views=self._runner,
+            questions=Questions(
+                log, self._store, stale_after_ms=present.stale_after_seconds * 1000
+            ),
+            quarantine=open_quarantine(present),
+            metrics=self._metrics,
+            now=now_us,
+            monotonic=time.monotonic,
+            entropy=entropy,
+            readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
+        )
+        self.app: WSGIApplication = create_wsgi(self.services)
+        self._views = threading.Thread(
+            target=self._runner.run, args=(self._stop, self._wake), name="projections", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to record and to project."""
+        self._committer.start()
+        self._views.start()
+
+    def stop(self) -> None:
+        """Make durable what is queued, end the threads and close the stores."""
+        self._committer.stop()
+        self._stop.set()
+        self._wake.set()
+        if self._views.is_alive():
+            self._views.join()
+        self._store.close()
+        self._log.close()
+
+    def _committed(self, batch: Sequence[Recorded]) -> None:
+        self._metrics.committed(batch)
+        self._wake.set()
+
+
+def open_service(settings: Settings, *, present: Callable[[], Settings] | None = None) -> Service:
+    """Open a ledger for writing and wire its service; `present` gives settings that change later.
+
+    Raises:
+        WriterLocked: another process writes this SQLite ledger.
+        StoreUnavailable: the store cannot be opened.
+    """
+    log = open_log(settings.database_url, writer=True, entropy=entropy, now=now_us)
+    try:
+        return Service(present or (lambda: settings), log)
+    except BaseException:
+        log.close()
+        raise

@@ -1,0 +1,40 @@
+"""Reading commands: the ledger opened read-only, whoever writes it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from api.bootstrap import entropy, now_us
+from api.cli.output import unavailable
+from api.settings import Settings
+from ledger.recorders import open_log
+from projections.log_questions import LogQuestions
+from projections.opening import find_store
+
+
+@contextmanager
+def open_questions(settings: Settings) -> Iterator[LogQuestions]:
+    """Lend the questions that are answered from the log.
+
+    Raises:
+        StoreUnavailable: the log cannot be read.
+    """
+    file = settings.database_file
+    try:
+        missing = file is not None and not file.exists()
+    except OSError:
+        missing = True
+    if missing:
+        unavailable(
+            f"There is no ledger at {file} that this user can reach. Check LEDGER_DATABASE_URL, or "
+            "run this as the service's user."
+        )
+    log = open_log(settings.database_url, writer=False, entropy=entropy, now=now_us)
+    try:
+        store = find_store(settings.database_url)
+        try:
+            yield LogQuestions(log, store, stale_after_ms=settings.stale_after_seconds * 1000)
+        finally:
+            if store is not None:
+                store.close()
+    finally:
+        log.close()

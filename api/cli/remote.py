@@ -1,0 +1,117 @@
+"""Writing commands: through the service that holds the ledger, or on the ledger itself."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+import click
+import requests
+
+from api.bootstrap import entropy, now_us
+from api.cli.output import unavailable
+from api.settings import Settings
+from ledger.application import Ledger
+from ledger.domain.errors import WriterLocked
+from ledger.recorders import open_log
+
+T = TypeVar("T")
+
+CONNECT_S = 5
+READ_S = 300
+
+at_url = click.option(
+    "--url",
+    envvar="LEDGER_URL",
+    show_envvar=True,
+    help="Ask the service at this address, with the token in LEDGER_TOKEN.",
+)
+"""The option of every command that writes."""
+
+
+class Unreachable(Exception):
+    """Nobody listens at the service's address."""
+
+
+class Remote:
+    """The service that holds the ledger, over HTTP."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """Ask the service at `url` with a token that has the scope `admin`."""
+        self._url = url.rstrip("/")
+        self._token = token
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """Ask a question; ends the command when the service refuses."""
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: Any = None) -> dict[str, Any]:
+        """Give an order; ends the command when the service refuses."""
+        return self._ask("POST", path, json={} if body is None else body)
+
+    def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        try:
+            answer = requests.request(
+                method,
+                self._url + path,
+                headers={"Authorization": f"Bearer {self._token}"},
+                timeout=(CONNECT_S, READ_S),
+                allow_redirects=False,
+                **content,
+            )
+        except requests.ConnectionError:
+            raise Unreachable from None
+        except requests.RequestException as error:
+            unavailable(f"The service at --url did not answer ({type(error).__name__}).")
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            unavailable(f"What answers at --url is not a ledger (status {answer.status_code}).")
+        if not answer.ok:
+            unavailable(f"The service refused ({answer.status_code}): {body.get('detail', '')}")
+        return body
+
+
+def do_or_ask(
+    settings: Settings, url: str | None, do: Callable[[Ledger], T], ask: Callable[[Remote], T]
+) -> T:
+    """Do it through the service when its address and token are given, else on the ledger itself.
+
+    Raises:
+        StoreUnavailable: the ledger cannot be opened. The command ends with exit code 3 when
+            another process holds it.
+    """
+    token = os.environ.get("LEDGER_TOKEN")
+    if url and token:
+        try:
+            return ask(Remote(url, token))
+        except Unreachable:
+            click.echo("Nobody listens at --url; opening the ledger instead.", err=True)
+    with _writing(settings, token_missing=bool(url and not token)) as ledger:
+        return do(ledger)
+
+
+@contextmanager
+def _writing(settings: Settings, *, token_missing: bool) -> Iterator[Ledger]:
+    file = settings.database_file
+    if file is not None and not file.exists():
+        unavailable(f"There is no ledger at {file}. Check LEDGER_DATABASE_URL, or give --url.")
+    try:
+        log = open_log(settings.database_url, writer=True, entropy=entropy, now=now_us)
+    except WriterLocked:
+        _both_ways_out(token_missing)
+    try:
+        yield Ledger(log, now=now_us, entropy=entropy)
+    finally:
+        log.close()
+
+
+def _both_ways_out(token_missing: bool) -> NoReturn:
+    missing = " LEDGER_TOKEN is not set." if token_missing else ""
+    unavailable(
+        "Another process (`serve`) holds this SQLite ledger." + missing + " Either give --url (or "
+        "LEDGER_URL) with the service's address and LEDGER_TOKEN with a token that has the scope "
+        "admin, or stop that process and try again."
+    )

@@ -1,0 +1,58 @@
+"""`serve`: the service."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from api.bootstrap import open_service
+from api.cli.output import unavailable
+from api.logs import configure
+from api.server import make_server
+from api.settings import LiveSettings
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
+)
+def serve(host: str, port: int) -> None:
+    """Take webhooks, keep the views, answer questions.
+
+    SIGTERM and Ctrl-C let requests in flight finish. Exit 2: a setting is missing or bad; 3: the
+    address is taken, the store does not answer, or another process writes this SQLite ledger.
+    """
+    settings = LiveSettings(os.environ, serving=True)
+    configure(settings().log_format, sys.stderr)
+    for doubt in settings().doubts:
+        click.echo(f"Warning: {doubt}", err=True)
+    service = open_service(settings(), present=settings)
+    try:
+        server = make_server(service.app, host, port)
+    except (OSError, ValueError) as error:
+        service.stop()
+        unavailable(f"Cannot listen on {host}:{port} ({error}). Give another --host or --port.")
+    signal.signal(signal.SIGTERM, _end)
+    service.start()
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"Listening on http://{shown}:{server.effective_port}")
+    sys.stdout.flush()
+    try:
+        server.run()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        service.stop()
+
+
+def _end(signal_number: int, frame: FrameType | None) -> NoReturn:
+    """Let the server's loop end; it waits for the requests that it has begun."""
+    raise SystemExit(0)

@@ -1,0 +1,227 @@
+"""Errors on the wire: RFC 9457 problem details for everything, and the only HTTP numbers."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from ledger.application import UnknownDelivery
+from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
+from projections.errors import AmbiguousConnection, UnknownConnection
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_AFTER_S: Final = "30"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem."""
+
+    name: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        """Its identifier on the wire."""
+        return f"urn:connection-ledger:problem:{self.name}"
+
+
+BAD_REQUEST: Final = Kind("bad-request", 400, "The request could not be read")
+BAD_SIGNATURE: Final = Kind("bad-signature", 401, "The signature is not accepted")
+UNAUTHORIZED: Final = Kind("unauthorized", 401, "A valid token is needed")
+FORBIDDEN: Final = Kind("forbidden", 403, "The token lacks a scope")
+NOT_FOUND: Final = Kind("not-found", 404, "There is nothing here")
+NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "This method is not allowed here")
+AMBIGUOUS: Final = Kind("ambiguous", 409, "The short form fits more than one")
+TOO_LARGE: Final = Kind("too-large", 413, "The body is too large")
+WRONG_MEDIA: Final = Kind("unsupported-media-type", 415, "The body's type is not accepted")
+INVALID: Final = Kind("invalid", 422, "The request is not valid")
+INTERNAL: Final = Kind("internal", 500, "Something went wrong here")
+NOT_REACHED: Final = Kind("not-reached", 503, "The views have not come that far")
+NOT_READY: Final = Kind("not-ready", 503, "The service is not ready")
+CROWDED: Final = Kind("crowded", 503, "Too many readers at once")
+UNAVAILABLE: Final = Kind("unavailable", 503, "The store does not answer in time")
+
+KINDS: Final = (
+    BAD_REQUEST,
+    BAD_SIGNATURE,
+    UNAUTHORIZED,
+    FORBIDDEN,
+    NOT_FOUND,
+    NOT_ALLOWED,
+    AMBIGUOUS,
+    TOO_LARGE,
+    WRONG_MEDIA,
+    INVALID,
+    INTERNAL,
+    NOT_REACHED,
+    NOT_READY,
+    CROWDED,
+    UNAVAILABLE,
+)
+"""Every kind of problem, by status."""
+
+_BY_STATUS: Final = {
+    kind.status: kind
+    for kind in (BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, WRONG_MEDIA, INVALID)
+}
+_DETAILS: Final = {
+    BAD_REQUEST: "The request could not be read. Send what `/openapi.json` describes.",
+    NOT_FOUND: "No route has this path. `/openapi.json` lists them all.",
+    NOT_ALLOWED: "The `Allow` header lists the methods of this path.",
+    TOO_LARGE: "At most 1 MiB is read.",
+    WRONG_MEDIA: "Send the body as `application/json`.",
+    INVALID: "`errors` says which parts are not valid, and why.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad part of a request."""
+
+    location: str
+    """`query`, `json` or `path`."""
+    name: str
+    message: str
+
+
+class Problem(Exception):
+    """An error with its answer."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        """Say what happened and what to do next; `more` are further members of the answer."""
+        super().__init__(kind.title)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+        self.more = more
+
+
+def invalid(name: str, message: str, location: str = "query") -> Problem:
+    """Make the problem of one bad parameter."""
+    return Problem(INVALID, _DETAILS[INVALID], errors=[FieldError(location, name, message)])
+
+
+def missing(what: str, advice: str) -> Problem:
+    """Make the problem of something the ledger does not know."""
+    return Problem(NOT_FOUND, f"{what} {advice}")
+
+
+def body_of(problem: Problem, request_id: str | None) -> bytes:
+    """Write a problem as JSON."""
+    kind = problem.kind
+    body: dict[str, Any] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem.detail,
+        "requestId": request_id,
+    }
+    if problem.errors:
+        body["errors"] = [
+            {"location": one.location, "name": one.name, "message": one.message}
+            for one in problem.errors
+        ]
+    return json.dumps(body | problem.more).encode()
+
+
+def answer(problem: Problem) -> Response:
+    """Write a problem as Flask's answer."""
+    body = body_of(problem, g.get("request_id"))
+    response = Response(body, problem.kind.status, content_type=CONTENT_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def on_problem(error: Problem) -> Response:
+    """Answer a problem that a view raised."""
+    return answer(error)
+
+
+def on_http_exception(error: HTTPException) -> Response:
+    """Answer what Flask, werkzeug or webargs refused, with its own `Allow` and `Retry-After`."""
+    status = HTTPStatus(error.code or 500)
+    kind = _BY_STATUS.get(status) or Kind(
+        status.phrase.lower().replace(" ", "-"), status, status.phrase
+    )
+    detail = _DETAILS.get(kind, "Send what `/openapi.json` describes.")
+    headers = {
+        name: value
+        for name, value in error.get_headers(None)
+        if name in ("Allow", "Retry-After", "WWW-Authenticate")
+    }
+    data = getattr(error, "data", None) or {}
+    errors = list(_field_errors(data.get("messages")))
+    return answer(Problem(kind, detail, errors=errors, headers=headers))
+
+
+def on_ledger_error(error: LedgerError) -> Response:
+    """Answer an error of the ledger."""
+    if isinstance(error, LedgerBusy | StoreUnavailable):
+        return answer(unavailable())
+    if isinstance(error, UnknownDelivery | UnknownConnection):
+        return answer(Problem(NOT_FOUND, str(error)))
+    if isinstance(error, AmbiguousConnection):
+        return answer(Problem(AMBIGUOUS, str(error)))
+    return on_exception(error)
+
+
+def unavailable() -> Problem:
+    """Make the problem of a store or queue that could not promise anything."""
+    return Problem(
+        UNAVAILABLE,
+        "Nothing is promised about this request. Send it again later.",
+        headers={"Retry-After": RETRY_AFTER_S},
+    )
+
+
+def unforeseen(error: Exception, request_id: str | None) -> Problem:
+    """Log what nobody foresaw and make its problem; its text may hold data, so it goes nowhere."""
+    log.error("a request failed", exc_info=error, extra={"request": request_id})
+    return Problem(INTERNAL, "The log has the place where it failed, under this `requestId`.")
+
+
+def on_exception(error: Exception) -> Response:
+    """Answer what nobody foresaw."""
+    return answer(unforeseen(error, g.get("request_id")))
+
+
+def register(app: Flask) -> None:
+    """Make every error of the application a problem."""
+    app.register_error_handler(Problem, on_problem)
+    app.register_error_handler(HTTPException, on_http_exception)
+    app.register_error_handler(LedgerError, on_ledger_error)
+    app.register_error_handler(Exception, on_exception)
+
+
+def _field_errors(messages: Any) -> Iterator[FieldError]:
+    """Flatten what marshmallow says: location to (nested) field to list of messages."""
+    if isinstance(messages, Mapping):
+        for location, fields in messages.items():
+            yield from _flatten(str(location), "", fields)
+
+
+def _flatten(location: str, name: str, found: Any) -> Iterator[FieldError]:
+    if isinstance(found, Mapping):
+        for key, value in found.items():
+            yield from _flatten(location, f"{name}.{key}" if name else str(key), value)
+    else:
+        for text in found if isinstance(found, list) else [found]:
+            yield FieldError(location, name, str(text))

@@ -1,0 +1,137 @@
+"""Whether the service lives, whether it can do its work, and its counters.
+
+The probes answer without a token and without a reader's slot, so that crowds of readers cannot
+make an orchestrator restart the service.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from flask import Response
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from api.auth import open_to_all, requires
+from api.errors import NOT_READY, Problem
+from api.metrics import CONTENT_TYPE
+from api.routes import Routes
+from api.schemas import HealthSchema
+from api.services import Services, Writer, services
+from ledger.domain.errors import LedgerBusy, StoreUnavailable
+
+blueprint = Routes("health", __name__, description="Probes and counters")
+
+FRESH_S: Final = 1.0
+"""How long a look at the store counts, in seconds: probes cannot be used to load it."""
+
+
+class Readiness:
+    """Whether a write would be durable now, asked of the store at most once a second."""
+
+    def __init__(self, look: Callable[[], str], monotonic: Callable[[], float]) -> None:
+        """`look` gives a word, `ok` when all is well; `monotonic` gives seconds."""
+        self._look = look
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._word: str | None = None
+        self._at = 0.0
+
+    def __call__(self) -> str:
+        """Give the present word; while one thread asks the store, others take the last word."""
+        if not self._lock.acquire(blocking=self._word is None):
+            return self._word or "starting"
+        try:
+            if self._word is None or self._monotonic() - self._at >= FRESH_S:
+                self._word = self._look()
+                self._at = self._monotonic()
+            return self._word
+        finally:
+            self._lock.release()
+
+
+def look_at_store(writer: Writer) -> str:
+    """Pass an empty batch through the committer: `ok`, `busy` or `unavailable`."""
+    try:
+        writer.fence()
+    except LedgerBusy:
+        return "busy"
+    except StoreUnavailable:
+        return "unavailable"
+    return "ok"
+
+
+@blueprint.get("/livez")
+@open_to_all
+@blueprint.answers(HealthSchema)
+@blueprint.describe(security=[])
+def live() -> Any:
+    """Whether the process answers."""
+    return {"status": "alive", "checks": {}}
+
+
+@blueprint.get("/readyz")
+@open_to_all
+@blueprint.answers(HealthSchema)
+@blueprint.describe(security=[])
+def ready() -> Any:
+    """Whether a delivery would be durable now."""
+    store = services().readiness()
+    if store != "ok":
+        raise Problem(
+            NOT_READY,
+            "A delivery would not become durable in time. See the log for what the store says.",
+            headers={"Retry-After": "5"},
+            checks={"store": store},
+        )
+    return {"status": "ready", "checks": {"store": store}}
+
+
+@blueprint.get("/metrics")
+@requires("read")
+@blueprint.answers(None, content_type="text/plain")
+def metrics() -> Any:
+    """Counters in Prometheus's text format."""
+    return Response(services().metrics.text(), content_type=CONTENT_TYPE)
+
+
+def gauges(use: Services) -> Iterable[Metric]:
+    """Give what is measured when somebody asks; without the store only what needs none."""
+    yield GaugeMetricFamily(
+        "ledger_queue_depth", "Observations that wait for the store.", value=use.writer.depth
+    )
+    yield GaugeMetricFamily(
+        "ledger_quarantine_files", "Requests that are held.", value=use.quarantine.count()
+    )
+    try:
+        stored = list(_stored(use))
+    except StoreUnavailable:
+        stored = []
+    yield from stored
+    yield GaugeMetricFamily(
+        "ledger_store_up", "Whether the store answered just now.", value=int(bool(stored))
+    )
+
+
+def _stored(use: Services) -> Iterable[Metric]:
+    end = use.log.head().position
+    counts = use.questions.counts()
+    now_ms = use.now() // 1000
+    lags = {name: max(0, end - at) for name, at in use.views.positions().items()}
+    silence = {
+        dialect: max(0, now_ms - last) / 1000 for dialect, last in use.questions.silence().items()
+    }
+    yield GaugeMetricFamily("ledger_log_position", "The end of the log.", value=end)
+    yield GaugeMetricFamily(
+        "ledger_parked", "Deliveries that could not be read.", value=counts.parked
+    )
+    yield _by("connections", "Connections by status.", "status", counts.connections)
+    yield _by("blocked_streams", "Streams a projection cannot fold.", "projection", counts.blocked)
+    yield _by("projection_lag", "Positions behind the log's end.", "projection", lags)
+    yield _by("silence_seconds", "Since the last signed delivery.", "dialect", silence)
+
+
+def _by(name: str, text: str, label: str, values: dict[str, Any]) -> Metric:
+    family = GaugeMetricFamily(f"ledger_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

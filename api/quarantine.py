@@ -1,0 +1,95 @@
+"""The quarantine: requests that no secret verified, and a second look after a correction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from api.auth import requires
+from api.routes import Routes
+from api.schemas import HeldSchema, NoQuery, VerifiedSchema, page_of
+from api.services import services
+from api.settings import Settings
+from ledger.application import Delivery, Recorded
+from ledger.ofauth.signatures import SignatureError, verify
+from ledger.quarantine import Held, Quarantine
+
+blueprint = Routes("quarantine", __name__, description="Requests that no secret verified")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a second look brought."""
+
+    verified: int
+    refused: int
+    position: int | None
+    """The last position written; None when nothing was."""
+
+
+@blueprint.get("/api/quarantine")
+@requires("admin")
+@blueprint.query(NoQuery)
+@blueprint.answers(page_of(HeldSchema))
+def quarantine(_: dict[str, Any]) -> Any:
+    """Requests that are held, oldest first."""
+    items = [held_item(held) for held in services().quarantine.list()]
+    return {"items": items, "next_cursor": None}
+
+
+@blueprint.post("/api/quarantine/verify")
+@requires("admin")
+@blueprint.query(NoQuery)
+@blueprint.answers(VerifiedSchema)
+def look(_: dict[str, Any]) -> Any:
+    """Check held requests with the present secrets, and record those that verify."""
+    use = services()
+    looked = look_again(use.quarantine, use.settings(), use.writer.submit)
+    headers = {} if looked.position is None else {"Ledger-Position": str(looked.position)}
+    return looked, 200, headers
+
+
+def look_again(
+    quarantine: Quarantine, settings: Settings, record: Callable[[Delivery], Recorded]
+) -> Looked:
+    """Record held requests that verify at the time at which they were received, and let them go.
+
+    Raises what `record` raises; a request is let go only after it is durable.
+    """
+    verified, refused, position = 0, 0, 0
+    for held in quarantine.list():
+        try:
+            verdict = verify(
+                held.headers,
+                held.body,
+                settings.webhook_secrets,
+                now=held.received / 1000,
+                tolerance=settings.tolerance_seconds,
+                strict=settings.strict_timestamps,
+            )
+        except SignatureError:
+            refused += 1
+            continue
+        names = dict(held.headers)
+        delivery = Delivery(
+            body=held.body,
+            verdict=verdict,
+            observed=held.received,
+            content_type=names.get("Content-Type"),
+            user_agent=names.get("User-Agent"),
+        )
+        position = max(position, record(delivery).position)
+        quarantine.remove(held.id)
+        verified += 1
+    return Looked(verified, refused, position or None)
+
+
+def held_item(held: Held) -> dict[str, Any]:
+    """Give a held request as it is answered: nothing that its sender could choose freely."""
+    names = {name.lower() for name, _ in held.headers}
+    dialects = {"ofauth-signature": "documented", "svix-id": "svix", "webhook-id": "standard"}
+    return {
+        "id": held.id,
+        "received_at": held.received,
+        "size": len(held.body),
+        "dialect": next((dialects[name] for name in dialects if name in names), "unknown"),
+    }

@@ -1,0 +1,96 @@
+"""flask-smorest as this API uses it: strict queries, problem details, OpenAPI 3.1."""
+
+import http
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from flask import Flask
+from flask_smorest import Api, Blueprint
+from flask_smorest.utils import prepare_response
+from marshmallow import RAISE, Schema
+from webargs.flaskparser import FlaskParser
+
+from api.errors import CONTENT_TYPE
+from api.schemas import Micros, Millis, ProblemSchema, Text, Truth, Whole
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Keep(Protocol):
+    """A decorator that leaves a view's type as it is."""
+
+    def __call__(self, view: View, /) -> View:
+        """Decorate."""
+
+
+class StrictParser(FlaskParser):
+    """Refuses query parameters that a route does not name."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {
+        "query": RAISE,
+        "json": RAISE,
+    }
+
+
+class Routes(Blueprint):  # type: ignore[misc]
+    """A blueprint whose routes are described in OpenAPI."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def get(self, rule: str) -> Keep:
+        """Route GET here."""
+        return cast(Keep, super().get(rule))
+
+    def post(self, rule: str) -> Keep:
+        """Route POST here."""
+        return cast(Keep, super().post(rule))
+
+    def query(self, schema: type[Schema]) -> Keep:
+        """Read the query's parameters, the view's first argument; others are refused."""
+        return cast(Keep, super().arguments(schema, location="query"))
+
+    def body(self, schema: type[Schema]) -> Keep:
+        """Read a JSON object, the view's next argument; none at all counts as an empty one."""
+        return cast(Keep, super().arguments(schema, required=False))
+
+    def answers(self, schema: type[Schema] | Schema | None, **described: Any) -> Keep:
+        """Write what the view returns with a schema, under the status 200."""
+        return cast(Keep, super().response(200, schema, **described))
+
+    def describe(self, **described: Any) -> Keep:
+        """Add to the view's OpenAPI description."""
+        return cast(Keep, super().doc(**described))
+
+
+class LedgerApi(Api):  # type: ignore[misc]
+    """The OpenAPI description, with errors as they really are."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, app: Flask, version: str) -> None:
+        """Describe `app`."""
+        app.config |= {
+            "API_TITLE": "connection-ledger",
+            "API_VERSION": version,
+            "OPENAPI_VERSION": "3.1.1",
+        }
+        super().__init__(app, spec_kwargs={"security": [{"bearer": []}, {"apikey": []}]})
+        self.register_field(Millis, "string", "date-time")
+        self.register_field(Micros, "string", "date-time")
+        self.register_field(Whole, "integer", None)
+        self.register_field(Truth, "boolean", None)
+        self.register_field(Text, "string", None)
+        schemes = self.spec.components
+        schemes.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+        schemes.security_scheme("apikey", {"type": "apiKey", "in": "header", "name": "apikey"})
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to `api.errors`, which handles every kind."""
+
+    def _register_responses(self) -> None:
+        """Describe errors as problem details instead of plain JSON."""
+        names = {status.name: status.phrase for status in http.HTTPStatus if status >= 400}
+        for name, phrase in {**names, "DEFAULT_ERROR": "An error, as RFC 9457 has it"}.items():
+            response: dict[str, Any] = {"description": phrase, "schema": self.ERROR_SCHEMA}
+            prepare_response(response, self.spec, CONTENT_TYPE)
+            self.spec.components.response(name, response, lazy=True)

@@ -1,0 +1,232 @@
+"""The settings: the only reader of the environment, and of the files that it names."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from environs import Env, EnvValidationError
+from marshmallow import ValidationError, validate
+
+from api.tokens import BadToken, Token, parse_token
+from ledger.domain.errors import LedgerError
+from ledger.ofauth.signatures import DEFAULT_TOLERANCE, Dialect, Secret
+
+log = logging.getLogger(__name__)
+
+NAMES: Final = (
+    "LEDGER_DATABASE_URL",
+    "LEDGER_DATA_DIR",
+    "LEDGER_WEBHOOK_SECRETS",
+    "LEDGER_API_TOKENS",
+    "LEDGER_STALE_AFTER_SECONDS",
+    "LEDGER_WEBHOOK_TOLERANCE_SECONDS",
+    "LEDGER_STRICT_TIMESTAMPS",
+    "LEDGER_LOG_FORMAT",
+)
+"""Every setting of the service; each may also come from the file that `<name>_FILE` names."""
+
+DEFAULT_DATABASE_URL: Final = "sqlite:///connection-ledger.db"
+DEFAULT_STALE_AFTER_S: Final = 86_400
+LOG_FORMATS: Final = ("text", "json")
+
+_SQLITE = "sqlite:///"
+_HOW = {
+    "LEDGER_WEBHOOK_SECRETS": "Set it to the signing secret from OFAuth's dashboard "
+    "(several: comma separated), or LEDGER_WEBHOOK_SECRETS_FILE to a file that holds it.",
+    "LEDGER_API_TOKENS": "Make an entry with `connection-ledger token NAME read+write+admin` and "
+    "set it (several: comma separated), or LEDGER_API_TOKENS_FILE to a file that holds it.",
+}
+
+
+class SettingsError(LedgerError):
+    """Settings are missing or bad; `problems` has one sentence for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process was told; it never shows a secret."""
+
+    database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
+    data_dir: Path
+    """Where the quarantine and other files rest."""
+    webhook_secrets: tuple[Secret, ...] = ()
+    api_tokens: tuple[Token, ...] = ()
+    stale_after_seconds: int = DEFAULT_STALE_AFTER_S
+    tolerance_seconds: int = DEFAULT_TOLERANCE
+    strict_timestamps: bool = False
+    log_format: str = "text"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], *, serving: bool = False) -> Self:
+        """Read every setting; `serving` also demands the secrets that only the service needs.
+
+        Raises:
+            SettingsError: names everything missing or bad at once.
+        """
+        env = _Environment(environ)
+        env.add_parser("sqlite_or_postgres", _database_url)
+        env.add_parser("secrets", _secrets)
+        env.add_parser("tokens", _tokens)
+        read = {
+            "database_url": env.sqlite_or_postgres("LEDGER_DATABASE_URL", DEFAULT_DATABASE_URL),
+            "data_dir": env.path("LEDGER_DATA_DIR", None),
+            "webhook_secrets": env.secrets("LEDGER_WEBHOOK_SECRETS", ""),
+            "api_tokens": env.tokens("LEDGER_API_TOKENS", ""),
+            "stale_after_seconds": env.int(
+                "LEDGER_STALE_AFTER_SECONDS", DEFAULT_STALE_AFTER_S, validate=_POSITIVE
+            ),
+            "tolerance_seconds": env.int(
+                "LEDGER_WEBHOOK_TOLERANCE_SECONDS", DEFAULT_TOLERANCE, validate=_POSITIVE
+            ),
+            "strict_timestamps": env.bool("LEDGER_STRICT_TIMESTAMPS", False),
+            "log_format": env.str(
+                "LEDGER_LOG_FORMAT", "text", validate=validate.OneOf(LOG_FORMATS)
+            ),
+        }
+        problems = env.problems()
+        if serving:
+            problems += _missing(read, problems)
+        if problems:
+            raise SettingsError(problems)
+        if read["data_dir"] is None:
+            read["data_dir"] = _default_data_dir(read["database_url"])
+        return cls(**read)
+
+    @property
+    def database_file(self) -> Path | None:
+        """The file of a SQLite ledger; None on PostgreSQL."""
+        return _sqlite_file(self.database_url)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Sentences about settings that are allowed and probably wrong."""
+        return [
+            f"Secret {secret.label} begins with whsec_ and is not base64 after it, so it cannot "
+            "verify svix-* or webhook-* headers; copy it again from OFAuth's dashboard."
+            for secret in self.webhook_secrets
+            if secret.value.startswith("whsec_") and not secret.macs(Dialect.SVIX)
+        ]
+
+
+class LiveSettings:
+    """Settings that follow the files they came from; call it for the present ones."""
+
+    def __init__(self, environ: Mapping[str, str], *, serving: bool = False) -> None:
+        """Read the settings.
+
+        Raises:
+            SettingsError: as `Settings.from_env`.
+        """
+        self._read: Callable[[], Settings] = lambda: Settings.from_env(environ, serving=serving)
+        self._files = [Path(environ[f"{n}_FILE"]) for n in NAMES if environ.get(f"{n}_FILE")]
+        self._stamps = self._stat()
+        self._present = self._read()
+
+    def __call__(self) -> Settings:
+        """Give the present settings; files that became bad leave the last good ones in force."""
+        if self._files:
+            stamps = self._stat()
+            if stamps != self._stamps:
+                self._stamps = stamps
+                self._reload()
+        return self._present
+
+    def _reload(self) -> None:
+        try:
+            self._present = self._read()
+        except SettingsError as error:
+            log.warning("changed settings are bad, the last good ones stay: %s", error)
+        else:
+            log.info("settings were read again")
+
+    def _stat(self) -> list[tuple[int, ...]]:
+        stamps: list[tuple[int, ...]] = []
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                stat = file.stat()
+                stamps.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        return stamps
+
+
+class _Environment(Env):
+    """An environs reader of a given mapping, in which `NAME_FILE` names a file with the value."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(eager=False)
+        self._given = environ
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        value, file = self._given.get(env_key), self._given.get(f"{env_key}_FILE")
+        if value and file:
+            self._errors[env_key].append(f"{env_key}_FILE is set too; unset one of them.")
+        if not file:
+            return value.strip() if value and value.strip() else default
+        try:
+            return Path(file).read_text(encoding="utf-8").strip() or default
+        except (OSError, ValueError) as error:
+            self._errors[env_key].append(
+                f"{env_key}_FILE names no readable text file ({type(error).__name__}); "
+                "correct the path, or let this user read it."
+            )
+            return default
+
+    def problems(self) -> list[str]:
+        """Give a sentence for each bad setting."""
+        try:
+            self.seal()
+        except EnvValidationError as error:
+            messages = error.error_messages
+            if isinstance(messages, Mapping):
+                return [f"{name}: {text}" for name in messages for text in messages[name]]
+            return [str(text) for text in messages]
+        return []
+
+
+_POSITIVE = validate.Range(min=1, max=10**9)
+
+
+def _missing(read: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
+    """Sentences for what the service cannot do without."""
+    needed = {"LEDGER_WEBHOOK_SECRETS": "webhook_secrets", "LEDGER_API_TOKENS": "api_tokens"}
+    return [
+        f"{name}: it is not set. {_HOW[name]}"
+        for name, attribute in needed.items()
+        if not read[attribute] and not any(one.startswith(f"{name}:") for one in problems)
+    ]
+
+
+def _entries(text: str) -> list[str]:
+    return [entry for part in text.replace("\n", ",").split(",") if (entry := part.strip())]
+
+
+def _secrets(text: str) -> tuple[Secret, ...]:
+    return tuple(Secret(entry) for entry in _entries(text))
+
+
+def _tokens(text: str) -> tuple[Token, ...]:
+    try:
+        return tuple(parse_token(entry) for entry in _entries(text))
+    except BadToken as error:
+        raise ValidationError(f"{error}.") from error
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("postgresql://", _SQLITE)) or text == _SQLITE:
+        raise ValidationError("it must be sqlite:///FILE or postgresql://USER@HOST/NAME.")
+    return text
+
+
+def _sqlite_file(url: str) -> Path | None:
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+
+def _default_data_dir(url: str) -> Path:
+    file = _sqlite_file(url)
+    return Path("connection-ledger-data") if file is None else file.with_name(f"{file.stem}-data")
