@@ -35,7 +35,7 @@ class Metrics:
         # Made beforehand: a series that begins at 0 can be watched from the start.
         self._deliveries = {
             (outcome, dialect): deliveries.labels(outcome.value, dialect.value)
-            for outcome in (Outcome.NEW, Outcome.REPEATED, Outcome.PARKED)
+            for outcome in Outcome
             for dialect in Dialect
         }
         self._refused = {reason: refused.labels(reason.value) for reason in Reason}

@@ -5,6 +5,7 @@ Answered as WSGI, in front of Flask: the framework would take twice the time of 
 
 import logging
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from api.errors import (
@@ -66,11 +67,12 @@ class Webhooks:
         headers = [("X-Request-Id", request_id), *_ALWAYS]
         try:
             position = self._take(environ, began)
-        except Problem as problem:
+        except Exception as error:  # noqa: BLE001 - the last line of defence, as Flask has one
+            problem = error if isinstance(error, Problem) else unforeseen(error, request_id)
             content, status = body_of(problem, request_id), problem.kind.status
             headers += [*problem.headers.items(), ("Content-Type", CONTENT_TYPE)]
             headers.append(("Content-Length", str(len(content))))
-            start_response(f"{status} {problem.kind.title}", headers)
+            start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         else:
             content, status = b"", 204
             start_response("204 No Content", [("Ledger-Position", str(position)), *headers])
@@ -82,27 +84,23 @@ class Webhooks:
         """Make one delivery durable and give its position.
 
         Raises:
-            Problem: every other outcome.
+            Problem: what is answered instead of 204.
         """
+        body = read_body(environ)
+        observed = self._use.now() // 1000
+        verdict = self._verify(environ, body, observed)
+        delivery = Delivery(
+            body=body,
+            verdict=verdict,
+            observed=observed,
+            content_type=_plain(environ.get("CONTENT_TYPE")),
+            user_agent=_plain(environ.get("HTTP_USER_AGENT")),
+        )
         try:
-            body = read_body(environ)
-            observed = self._use.now() // 1000
-            verdict = self._verify(environ, body, observed)
-            delivery = Delivery(
-                body=body,
-                verdict=verdict,
-                observed=observed,
-                content_type=_plain(environ.get("CONTENT_TYPE")),
-                user_agent=_plain(environ.get("HTTP_USER_AGENT")),
-            )
             recorded = self._use.writer.submit(delivery)
         except (LedgerBusy, StoreUnavailable):
             self._use.metrics.unavailable.inc()
             raise unavailable() from None
-        except Problem:
-            raise
-        except Exception as error:  # noqa: BLE001 - the last line of defence, as Flask's is
-            raise unforeseen(error, None) from None
         self._use.metrics.delivered(recorded, verdict.dialect, self._use.monotonic() - began)
         return recorded.position
 
