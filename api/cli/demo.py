@@ -113,7 +113,10 @@ def _ways_on(
                 f"{curl}/api/clients/zoe {pretty}",
             ),
         ),
-        ("Read and try everything that can be asked:", (f"{stage.service.url}/docs",)),
+        (
+            "Read and try all of it in a browser (any user name; the password is the token):",
+            (f"{stage.service.url}/docs",),
+        ),
     ]
 
 

@@ -103,11 +103,11 @@ def emulator(
     except OSError as error:
         unavailable(f"Cannot listen on {host}:{port} ({error}). Give another --host or --port.")
     end_on(signal.SIGTERM)
-    _say_hello(server.url, seed, webhook_url, made)
+    _say_hello(server.url, seed, webhook_url, made, "KEY" if api_key else "any")
     server.run()
 
 
-def _say_hello(url: str, seed: int, webhook_url: str | None, made: str | None) -> None:
+def _say_hello(url: str, seed: int, webhook_url: str | None, made: str | None, key: str) -> None:
     click.echo(f"A fake OFAuth is listening on {url} (seed {seed}).")
     if webhook_url is None:
         click.echo("It sends no webhooks: --webhook-url names where they should go.")
@@ -128,5 +128,5 @@ Webhooks are signed otherwise, have another shape, or go wrong:
   curl -X PUT --json '{{"duplicate": 0.5}}' {url}/_emulator/faults
 What really is, and what OFAuth lists:
   curl {url}/_emulator/truth
-  curl -H 'apikey: any' {url}/v2/account/connections"""
+  curl -H 'apikey: {key}' {url}/v2/account/connections"""
     )

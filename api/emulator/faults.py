@@ -17,15 +17,13 @@ MOST_ATTEMPTS: Final = 5
 FAULTS: Final[Mapping[str, str]] = {
     "drop": "probability that a webhook is never sent",
     "duplicate": "probability that an acknowledged delivery is sent once more",
-    "delay": "each delivery waits for a random time of up to this many seconds, in order",
-    "reorder": "probability that a delivery is held until the connection's next one has arrived",
-    "restamp": "probability that a retry is stamped and signed anew, else it repeats its headers; "
-    "unset: Svix and Standard Webhooks always, documented never",
-    "listShift": "probability that a page of the list is shifted by one row, as if a connection "
-    "had come or gone meanwhile",
+    "delay": "each delivery waits up to this many seconds; the order stays",
+    "reorder": "probability that a delivery waits until its connection's next one is through",
+    "restamp": "probability that a retry is stamped and signed anew (unset: as its dialect does)",
+    "listShift": "probability that a page of the list begins one row too early or too late",
     "http5xx": "probability that the HTTP API answers 500, 502 or 503",
     "http429": "probability that the HTTP API answers 429 with Retry-After",
-    "html": "probability that a gateway's HTML page takes the place of the HTTP API's answer",
+    "html": "probability that a gateway's HTML page replaces an answer of the HTTP API",
     "truncate": "probability that an answer of the HTTP API is cut off in the middle",
 }
 """Every fault by its name in `PUT /_emulator/faults`, and what its value means."""
