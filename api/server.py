@@ -1,9 +1,11 @@
-"""The HTTP server: waitress, embedded so that a signal lets requests in flight finish."""
+"""The HTTP server: waitress, embedded so that its end lets requests in flight finish."""
 
 import socket
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import waitress
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
@@ -16,14 +18,22 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 1_000
 MAX_HEADERS: Final = 64 * 1024
 """Bytes; a larger head of a request is refused by waitress."""
+DRAIN_S: Final = 10.0
+"""How long requests in flight may take after the signal, in seconds."""
 
 
 class _Task(WSGITask):  # type: ignore[misc]
-    """A request whose 204 leaves the connection open.
+    """A request whose 204 leaves the connection open, unless the server is ending.
 
     waitress closes the connection after any answer without Content-Length, which a 204 must not
     have: each delivery would cost its sender a new connection.
     """
+
+    def start(self) -> None:
+        """Begin to answer."""
+        super().start()
+        if not self.channel.server.accepting:
+            super().set_close_on_finish()
 
     def set_close_on_finish(self) -> None:
         """Close after this answer, unless its end is known because it has no body."""
@@ -36,28 +46,66 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
 
 
-def make_server(app: "WSGIApplication", host: str, port: int) -> Any:
-    """Bind to an address; port 0 takes a free one, and `effective_port` of the result says which.
+class Server:
+    """A bound address, served by `run` on the caller's thread."""
 
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    server = waitress.create_server(
-        app,
-        host=_address(host),
-        port=port,
-        threads=THREADS,
-        connection_limit=MAX_CONNECTIONS,
-        backlog=MAX_CONNECTIONS,
-        # waitress refuses at this size, the application above it
-        max_request_body_size=MAX_BODY + 1,
-        max_request_header_size=MAX_HEADERS,
-        # select() cannot watch descriptors over 1023
-        asyncore_use_poll=True,
-        ident=None,
-    )
-    server.channel_class = _Channel
-    return server
+    def __init__(self, app: "WSGIApplication", host: str, port: int) -> None:
+        """Bind; port 0 takes a free one.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self._server = waitress.create_server(
+            app,
+            host=_address(host),
+            port=port,
+            threads=THREADS,
+            connection_limit=MAX_CONNECTIONS,
+            backlog=MAX_CONNECTIONS,
+            # waitress refuses at this size, the application above it
+            max_request_body_size=MAX_BODY + 1,
+            max_request_header_size=MAX_HEADERS,
+            ident=None,
+        )
+        self._server.channel_class = _Channel
+        self._stopping = False
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.effective_port}"
+        """Where it listens."""
+
+    def run(self) -> None:
+        """Serve until `stop`, then finish the requests in flight."""
+        while not self._stopping:
+            self._turn(1.0)
+        self._drain()
+        self._server.task_dispatcher.shutdown()
+        wasyncore.close_all(self._server._map, ignore_all=True)
+
+    def stop(self) -> None:
+        """End `run`, from another thread or a signal's handler."""
+        self._stopping = True
+        self._server.pull_trigger()
+
+    def _turn(self, timeout: float) -> None:
+        # poll, because select() cannot watch descriptors over 1023
+        wasyncore.loop(timeout=timeout, use_poll=True, map=self._server._map, count=1)
+
+    def _drain(self) -> None:
+        """Take no more connections; answer what is read, each with the connection's end."""
+        wasyncore.dispatcher.close(self._server)
+        end, idle = time.monotonic() + DRAIN_S, 0
+        while idle < 3 and time.monotonic() < end:
+            self._turn(0.02)
+            idle = 0 if self._busy() else idle + 1
+
+    def _busy(self) -> bool:
+        dispatcher: Any = self._server.task_dispatcher
+        channels = list(self._server.active_channels.values())
+        return bool(
+            dispatcher.queue
+            or dispatcher.active_count > 0
+            or any(channel.requests or channel.total_outbufs_len for channel in channels)
+        )
 
 
 def _address(host: str) -> str:

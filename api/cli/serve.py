@@ -3,15 +3,13 @@
 import os
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
 
 import click
 
 from api.bootstrap import open_service
 from api.cli.output import unavailable
 from api.logs import configure
-from api.server import make_server
+from api.server import Server
 from api.settings import LiveSettings
 
 
@@ -36,23 +34,17 @@ def serve(host: str, port: int) -> None:
         click.echo(f"Warning: {doubt}", err=True)
     service = open_service(settings(), present=settings)
     try:
-        server = make_server(service.app, host, port)
+        server = Server(service.app, host, port)
     except (OSError, ValueError) as error:
         service.stop()
         unavailable(f"Cannot listen on {host}:{port} ({error}). Give another --host or --port.")
-    signal.signal(signal.SIGTERM, _end)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        # a flag, not an exception: that could fall into the reading of a request
+        signal.signal(one, lambda *_: server.stop())
     service.start()
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"Listening on http://{shown}:{server.effective_port}")
+    click.echo(f"Listening on {server.url}")
     sys.stdout.flush()
     try:
         server.run()
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         service.stop()
-
-
-def _end(signal_number: int, frame: FrameType | None) -> NoReturn:
-    """Let the server's loop end; it waits for the requests that it has begun."""
-    raise SystemExit(0)
