@@ -14,6 +14,10 @@ from projections.store import Session
 log = logging.getLogger(__name__)
 
 
+class Refused(Exception):
+    """The database refuses something that is in the batch: find out which stream it is of."""
+
+
 class Overtaken(StoreUnavailable):
     """Another process has advanced these views in the meantime: read their positions again."""
 
@@ -56,16 +60,24 @@ def _intend(projection: Projection, told: Told, blocked: Trouble | None) -> Inte
 
 
 def write_together(session: Session, intents: Sequence[Intent]) -> None:
-    """Write everything of a batch, each statement once with all its rows."""
+    """Write everything of a batch, each statement once with all its rows.
+
+    Raises Refused when some of it cannot be written; the transaction is then lost.
+    """
     rows: dict[tuple[str, str], list[Params]] = defaultdict(list)
     projections = {intent.projection.name: intent.projection for intent in intents}
     for intent in intents:
         for sql, params in intent.writes:
             rows[intent.projection.name, sql].append(params)
-    for name, projection in projections.items():
-        for sql in projection.statements:
-            if many := rows.get((name, sql)):
-                session.run_many(sql, projection.condense(sql, many))
+    try:
+        for name, projection in projections.items():
+            for sql in projection.statements:
+                if many := rows.get((name, sql)):
+                    session.run_many(sql, projection.condense(sql, many))
+    except session.faults:
+        raise
+    except Exception as error:
+        raise Refused from error
     for intent in intents:
         _mark(session, intent, intent.trouble)
 
@@ -73,8 +85,8 @@ def write_together(session: Session, intents: Sequence[Intent]) -> None:
 def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
     """Write stream by stream; what the database refuses blocks its stream only.
 
-    Returns the intents with the trouble that they met. Raises StoreUnavailable when the store, not
-    the stream, is at fault.
+    Returns the intents with the trouble that they met. An error that is no stream's fault is raised
+    as it is.
     """
     done = []
     for intent in intents:
@@ -84,7 +96,7 @@ def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
             for sql in intent.projection.statements:
                 if many := [params for said, params in intent.writes if said == sql]:
                     session.run_many(sql, intent.projection.condense(sql, many))
-        except session.unavailable:
+        except session.faults:
             raise
         except Exception as error:  # noqa: BLE001 - one stream must not stop the others
             session.run("ROLLBACK TO SAVEPOINT stream")
@@ -98,12 +110,14 @@ def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
 def report(intents: Iterable[Intent], key: bytes) -> None:
     """Log which streams became blocked and which go on; names only in their printable form."""
     for intent in intents:
+        if (intent.trouble is not None) is intent.was_blocked:
+            continue
         name, stream = intent.projection.name, printable(intent.stream, key)
-        if intent.trouble is not None and not intent.was_blocked:
+        if intent.trouble is None:
+            log.info("Projection %s: stream %s is no longer blocked", name, stream)
+        else:
             reason = intent.trouble.reason
             log.error("Projection %s: stream %s is blocked: %s", name, stream, reason)
-        elif intent.trouble is None and intent.was_blocked:
-            log.info("Projection %s: stream %s is no longer blocked", name, stream)
 
 
 def _mark(session: Session, intent: Intent, trouble: Trouble | None) -> None:

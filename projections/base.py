@@ -25,7 +25,10 @@ class Projection(Protocol):
     tables: Sequence[str]
     """Statements that make its tables where they are missing."""
     statements: Sequence[str]
-    """Every statement it writes with, in the order in which a batch executes them."""
+    """Every statement it writes with, in the order in which a batch executes them.
+
+    An INSERT names its parameters like its columns and meets each row once in a batch.
+    """
 
     def wants(self, stream: str) -> bool:
         """Tell whether a stream concerns it."""

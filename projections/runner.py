@@ -10,9 +10,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from ledger.domain.errors import LedgerError, StoreUnavailable
+from ledger.domain.errors import LedgerError
 from ledger.recorders.base import Log
-from projections.applying import Intent, Overtaken, intend, report, write_apart, write_together
+from projections.applying import (
+    Intent,
+    Overtaken,
+    Refused,
+    intend,
+    report,
+    write_apart,
+    write_together,
+)
 from projections.base import Projection
 from projections.batch import Batch, read_batch, tell_streams
 from projections.blocked import Blocks, read_blocks
@@ -24,8 +32,14 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 2_000
 """How many events one batch reads at most."""
+BREATH_SECONDS: Final = 0.02
+"""How long the loop lets more commits come together after it has reached the end of the log."""
 POLL_SECONDS: Final = 0.2
 """How long the loop waits for a commit in its own process before it looks for others'."""
+
+
+Known = tuple[dict[str, int], Blocks]
+"""The tracked positions and what is blocked, as this process last saw or wrote them."""
 
 
 class Runner:
@@ -45,6 +59,7 @@ class Runner:
         self._projections = tuple(projections or all_projections(log.key))
         self._limit = limit
         self._started = False
+        self._known: Known | None = None
         self._moved = threading.Condition()
         self._positions = {projection.name: 0 for projection in self._projections}
 
@@ -65,12 +80,9 @@ class Runner:
             StoreUnavailable: nothing was written; the same step can be taken again.
             ViewsAhead: the views belong to another log.
         """
-        positions, blocks = self._look()
+        known, self._known = self._known or self._look(), None
+        positions, blocks = known
         self._announce(positions)
-        if not self._started:
-            self._start(positions, blocks)
-            self._started = True
-            positions, blocks = self._look()
         first = min(positions.values())
         group = [p for p in self._projections if positions[p.name] == first]
         others = [position for position in positions.values() if position > first]
@@ -82,9 +94,12 @@ class Runner:
             blocked={stream for _, stream in blocks},
         )
         if batch is None:
+            self._known = known
             return 0
-        self._take(batch, group, positions, blocks)
-        self._announce({**positions, **{p.name: batch.position for p in group}})
+        changed = self._take(batch, group, positions, blocks)
+        positions = {**positions, **{p.name: batch.position for p in group}}
+        self._announce(positions)
+        self._known = None if changed else (positions, blocks)
         return batch.size
 
     def run(self, stop: threading.Event, wake: threading.Event, poll: float = POLL_SECONDS) -> None:
@@ -98,9 +113,13 @@ class Runner:
             if said is not None and said != trouble:
                 logger.error("The views cannot go on: %s", said)
             trouble = said
-            if not consumed:
-                wake.wait(poll)
-                wake.clear()
+            if consumed >= self._limit or len(set(self.positions().values())) > 1:
+                continue
+            if consumed:
+                # One step for several commits costs the threads that record less.
+                stop.wait(BREATH_SECONDS)
+            wake.wait(poll)
+            wake.clear()
 
     def _try_step(self) -> tuple[int, str | None]:
         try:
@@ -112,7 +131,15 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - views that stop in silence would be worse
             return 0, type(error).__name__
 
-    def _look(self) -> tuple[dict[str, int], Blocks]:
+    def _look(self) -> Known:
+        known = self._read()
+        if not self._started:
+            self._start(*known)
+            self._started = True
+            known = self._read()
+        return known
+
+    def _read(self) -> Known:
         with self._store.reading() as session:
             return self._tracked(session), read_blocks(session)
 
@@ -143,17 +170,17 @@ class Runner:
         group: Sequence[Projection],
         positions: dict[str, int],
         blocks: Blocks,
-    ) -> None:
+    ) -> bool:
+        """Write a batch; tell whether it changed which streams are blocked."""
         intents = [i for projection in group for i in intend(projection, batch.told, blocks)]
         try:
             with self._writing(positions) as session:
                 write_together(session, intents)
                 self._track(session, group, batch)
-        except StoreUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 - find out which stream the database refuses
+        except Refused:
             intents = self._take_apart(batch, group, positions, intents)
         report(intents, self._log.key)
+        return any(intent.trouble is not None or intent.was_blocked for intent in intents)
 
     def _take_apart(
         self,

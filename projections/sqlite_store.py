@@ -29,6 +29,7 @@ from projections.store import Session, Store
 READERS: Final = 32
 """The most connections that read at once."""
 _UNAVAILABLE: Final = (sqlite3.OperationalError, OperationalError, InterfaceError, OSError)
+_FAULTS: Final = (*_UNAVAILABLE, sqlite3.ProgrammingError)
 DOWN: Final = "The views' file could not be used ({}); try again, or see `doctor`."
 
 
@@ -109,13 +110,13 @@ class SQLiteStore(Store):
     def reading(self) -> Iterator[Session]:
         """See `Store`."""
         with _answering(), self._readers.transaction(commit=False) as cursor:
-            yield Session(cursor, self._dialect, _UNAVAILABLE)
+            yield Session(cursor, self._dialect, _FAULTS)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`; the one write connection is lent to one at a time."""
         with _answering(), self.recorder.datastore.transaction(commit=True) as cursor:
-            yield Session(cursor, self._dialect, _UNAVAILABLE)
+            yield Session(cursor, self._dialect, _FAULTS)
 
     def close(self) -> None:
         """See `Store`."""

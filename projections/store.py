@@ -21,7 +21,7 @@ BLOCKED_TABLE: Final = """CREATE TABLE IF NOT EXISTS blocked{g} (
     position BIGINT NOT NULL,
     reason TEXT NOT NULL,
     PRIMARY KEY (projection, stream))"""
-_NAMED: Final = re.compile(r":([a-z_][a-z_0-9]*)")
+_NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _NONE: Final[Params] = {}
 
 
@@ -37,15 +37,16 @@ class Session:
         self,
         cursor: Any,
         dialect: Callable[[str], str],
-        unavailable: tuple[type[BaseException], ...],
+        faults: tuple[type[BaseException], ...],
     ) -> None:
         """Use a cursor of the library, and what makes a statement fit for its database.
 
-        `unavailable` are the errors that say that the database, not the data, is at fault.
+        `faults` are the errors that say that the database or the statement, not the data, is at
+        fault.
         """
         self.cursor = cursor
         self._dialect = dialect
-        self.unavailable = unavailable
+        self.faults = faults
 
     def run(self, sql: str, params: Params = _NONE) -> None:
         """Execute one statement."""

@@ -48,8 +48,11 @@ def facts_of(statements: Iterable[Statement]) -> list[Fact]:
 
 
 def about(connection_id: str, statement: Statement) -> Statement:
-    """The same statement about another connection, by another delivery."""
-    claim = replace(statement.claim, connection_id=connection_id).identified()
+    """The same statement about another connection, by another delivery; times as milliseconds."""
+    fields = dict(statement.claim.fields)
+    if fields.get("expiredAt") is not None:
+        fields["expiredAt"] = statement.claim.k
+    claim = replace(statement.claim, connection_id=connection_id, fields=fields).identified()
     kind, _, name = statement.evidence.stream.partition(":")
     evidence = replace(statement.evidence, stream=f"{kind}:{connection_id}-{name}")
     return Statement(claim, evidence)
@@ -76,6 +79,7 @@ class Views:
         return store
 
     def close(self) -> None:
+        """Release the log and all stores."""
         for store in (self.store, *self._others):
             store.close()
         self.log.close()

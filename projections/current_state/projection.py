@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from ledger.domain.words import CONNECTION, short_id
+from projections.answers import ConnectionView
 from projections.base import Params, Write
 from projections.batch import Told
 from projections.current_state.document import connection_view
@@ -26,6 +27,19 @@ UPSERT: Final = """INSERT INTO current_state{g}
     VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :document)
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
     last_evidence_at = excluded.last_evidence_at, document = excluded.document"""
+
+
+_decode: Final = msgspec.json.Decoder(ConnectionView).decode
+
+
+def document_of(view: ConnectionView) -> str:
+    """Write a view as JSON that can be read again.
+
+    Raises msgspec.ValidationError when a field has another type than answers promise.
+    """
+    document = msgspec.json.encode(view)
+    _decode(document)
+    return document.decode()
 
 
 class CurrentState:
@@ -58,7 +72,7 @@ class CurrentState:
                 "client_ref": view.client_reference_id,
                 "status": view.status,
                 "last_evidence_at": view.last_evidence_at,
-                "document": msgspec.json.encode(view).decode(),
+                "document": document_of(view),
             },
         )
 

@@ -36,7 +36,7 @@ PARK: Final = """INSERT INTO parked{g}
     ON CONFLICT (stream) DO UPDATE SET position = excluded.position, reason = excluded.reason,
     detail = excluded.detail"""
 HEARD: Final = """INSERT INTO dialects{g} (dialect, last_observed_at, number)
-    VALUES (:dialect, :observed_at, :number)
+    VALUES (:dialect, :last_observed_at, :number)
     ON CONFLICT (dialect) DO UPDATE SET number = dialects{g}.number + excluded.number,
     last_observed_at = CASE WHEN excluded.last_observed_at > dialects{g}.last_observed_at
     THEN excluded.last_observed_at ELSE dialects{g}.last_observed_at END"""
@@ -64,18 +64,18 @@ class Deliveries:
         for fact in told.new:
             if isinstance(fact.event, DeliveryReceived | DeliveryRepeated):
                 for dialect in {signed.dialect for signed in fact.event.signed}:
-                    heard = {"dialect": dialect, "observed_at": fact.event.observed, "number": 1}
-                    yield Write(HEARD, heard)
+                    heard = {"last_observed_at": fact.event.observed, "number": 1}
+                    yield Write(HEARD, {"dialect": dialect, **heard})
 
     def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
         """See `Projection`; all that a batch heard in one dialect becomes one row."""
         if sql != HEARD:
             return many
-        sums: dict[str, dict[str, Any]] = defaultdict(lambda: {"observed_at": 0, "number": 0})
+        sums: dict[str, dict[str, Any]] = defaultdict(lambda: {"last_observed_at": 0, "number": 0})
         for params in many:
             row = sums[params["dialect"]]
             row["number"] += params["number"]
-            row["observed_at"] = max(row["observed_at"], params["observed_at"])
+            row["last_observed_at"] = max(row["last_observed_at"], params["last_observed_at"])
         return [{"dialect": dialect, **row} for dialect, row in sums.items()]
 
 

@@ -50,8 +50,10 @@ def bindings(facts: Iterable[Fact]) -> dict[str, int]:
     return first
 
 
-def entries_of(connection: Connection | None, facts: Sequence[Fact]) -> list[Placed]:
-    """Make the entries of a connection that was folded from these facts."""
+def entries_of(
+    connection: Connection | None, facts: Sequence[Fact], start: int = 0
+) -> list[Placed]:
+    """Make the entries of a connection that was folded from these facts, from a step on."""
     if connection is None:
         return []
     told: dict[tuple[str, str], list[Fact]] = defaultdict(list)
@@ -65,7 +67,7 @@ def entries_of(connection: Connection | None, facts: Sequence[Fact]) -> list[Pla
     late = _late([(recorded[step.claim.id][0].position, step.claim) for step in connection.steps])
     return [
         placed
-        for step in connection.steps
+        for step in connection.steps[start:]
         for placed in _of_step(step, recorded[step.claim.id], bound, step.claim.id in late)
     ]
 

@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.domain.words import CONNECTION, connection_of
 from projections.base import Params, Write
-from projections.batch import Told
+from projections.batch import Told, statements
 from projections.history.entries import Placed, bindings, entries_of
 
 NO_CLIENT: Final = ""
@@ -67,11 +67,12 @@ class History:
         """See `Projection`; rows that stay as they are are not written again."""
         connection_id = connection_of(told.stream)
         held: dict[Key, Placed] = {}
+        start = _first_changed(told)
         if told.fresh:
             yield Write(FORGET, {"connection_id": connection_id})
-        else:
+        elif start is None:
             held = _keyed(entries_of(told.before, told.old))
-        wanted = _keyed(entries_of(told.connection, told.facts))
+        wanted = _keyed(entries_of(told.connection, told.facts, start or 0))
         for client_ref, position, n in held.keys() - wanted.keys():
             yield Write(DELETE, {"client_ref": client_ref, "position": position, "n": n})
         for key, placed in wanted.items():
@@ -84,6 +85,27 @@ class History:
     def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
         """See `Projection`."""
         return many
+
+
+def _first_changed(told: Told) -> int | None:
+    """Give the number of steps that the new facts leave as they were; None if not at once clear.
+
+    They do when everything new comes after everything old and tells nothing more about it. This
+    spares most batches the second fold.
+    """
+    if told.connection is None or told.fresh:
+        return None
+    old = {statement.claim.id for _, statement in statements(told.old)}
+    new = {statement.claim.id for _, statement in statements(told.new)}
+    steps = told.connection.steps
+    same = len(old)
+    in_order = all(step.claim.id in old for step in steps[:same]) and all(
+        step.claim.id in new for step in steps[same:]
+    )
+    if not in_order or not old.isdisjoint(new):
+        return None
+    owned = same == 0 or bool(bindings(told.old)) or steps[0].client is None
+    return same if owned else None
 
 
 def _keyed(entries: Iterable[Placed]) -> dict[Key, Placed]:
