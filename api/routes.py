@@ -4,13 +4,13 @@ import http
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
-from flask import Flask
+from flask import Flask, Request
 from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
 from marshmallow import RAISE, Schema
 from webargs.flaskparser import FlaskParser
 
-from api.errors import CONTENT_TYPE
+from api.errors import BAD_REQUEST, CONTENT_TYPE, Problem
 from api.schemas import Micros, Millis, ProblemSchema, Text, Truth, Whole
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -30,6 +30,17 @@ class StrictParser(FlaskParser):
         "query": RAISE,
         "json": RAISE,
     }
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """Read a JSON body.
+
+        Raises:
+            Problem: it is nested too deep, or holds a number with too many digits.
+        """
+        try:
+            return super().load_json(req, schema)
+        except (RecursionError, ValueError):
+            raise Problem(BAD_REQUEST, "The body is no JSON that can be read.") from None
 
 
 class Routes(Blueprint):  # type: ignore[misc]

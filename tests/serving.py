@@ -36,7 +36,9 @@ def environment(url: str, **more: str) -> dict[str, str]:
 
 def signed(body: bytes, *, stamp: int | None = None) -> dict[str, str]:
     """The headers of a good delivery, stamped now unless told otherwise (seconds UTC)."""
-    return sign(Dialect.DOCUMENTED, SECRET, body, stamp=int(time.time()) if stamp is None else stamp)
+    return sign(
+        Dialect.DOCUMENTED, SECRET, body, stamp=int(time.time()) if stamp is None else stamp
+    )
 
 
 class _Client(Client):

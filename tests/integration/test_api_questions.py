@@ -106,9 +106,7 @@ def test_an_answer_names_its_position_and_its_rules(serving: Serving) -> None:
     tell_story(serving)
     headers = serving.get("/api/clients/user_1").headers
     assert int(headers["Ledger-Position"]) >= serving.position
-    assert re.fullmatch(
-        r"current_state; version=\d+; generation=\d+", headers["Ledger-Projection"]
-    )
+    assert re.fullmatch(r"current_state; version=\d+; generation=\d+", headers["Ledger-Projection"])
     named = serving.get("/api/clients/user_1/history").headers["Ledger-Projection"]
     assert named.startswith("history; version=")
 
@@ -258,9 +256,7 @@ def test_ndjson_and_csv_stream_the_whole(serving: Serving) -> None:
 def test_csv_is_no_formula_for_a_spreadsheet(serving: Serving) -> None:
     """A cell that would begin like a formula begins with an apostrophe."""
     serving.tell(ref="=cmd|' /C calc'!A0")
-    table = serving.get(
-        "/api/history", accept="text/csv", clientReferenceId="=cmd|' /C calc'!A0"
-    )
+    table = serving.get("/api/history", accept="text/csv", clientReferenceId="=cmd|' /C calc'!A0")
     [row] = csv.DictReader(io.StringIO(table.text))
     assert row["clientReferenceId"] == "'=cmd|' /C calc'!A0"
 
