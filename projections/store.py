@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from eventsourcing.persistence import Tracking
 
+from ledger.domain.errors import StoreUnavailable
 from projections.base import Params
 
 BLOCKED_TABLE: Final = """CREATE TABLE IF NOT EXISTS blocked{g} (
@@ -46,7 +47,7 @@ class Session:
         """
         self.cursor = cursor
         self._dialect = dialect
-        self.faults = faults
+        self.faults: tuple[type[BaseException], ...] = (*faults, StoreUnavailable)
 
     def run(self, sql: str, params: Params = _NONE) -> None:
         """Execute one statement."""

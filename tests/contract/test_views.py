@@ -8,6 +8,7 @@ import pytest
 
 from ledger.domain.claim import Statement
 from ledger.domain.connection import fold
+from ledger.domain.words import short_id
 from projections.answers import Cursor, HistoryEntry
 from projections.current_state.document import connection_view
 from projections.errors import AmbiguousConnection, UnknownConnection
@@ -15,8 +16,9 @@ from projections.history.view import By, Order
 from projections.log_questions import LogQuestions
 from projections.opening import find_store, open_store
 from projections.questions import Questions
+from projections.runner import Runner
 from tests.builders import NOON, delivery, open_ledger, webhook
-from tests.given import MINUTE, created, delivered, disconnected, expired, updated
+from tests.given import MINUTE, as_statement, created, delivered, disconnected, expired, updated
 from tests.histories import history
 from tests.projected import DAY_MS, Views, about, dump
 
@@ -142,7 +144,9 @@ def test_pages_put_together_are_the_whole_history(views: Views, by: By, as_of: b
 
 def test_a_history_can_be_narrowed_by_type_and_time(views: Views) -> None:
     """`from` is included, `to` is not; both are about when it occurred."""
-    views.tell(*map(said, (created(client="a"), expired(at=MINUTE), updated(at=2 * MINUTE))))
+    views.tell(
+        *map(as_statement, (created(client="a"), expired(at=MINUTE), updated(at=2 * MINUTE)))
+    )
     views.catch_up()
     first = views.questions.client_history("a", limit=9)
     assert first is not None
@@ -157,13 +161,6 @@ def test_a_history_can_be_narrowed_by_type_and_time(views: Views) -> None:
     assert start < middle
 
 
-def said(claim: object) -> Statement:
-    """Let a claim rest on a delivery of its own."""
-    from tests.given import as_statement
-
-    return as_statement(claim)  # type: ignore[arg-type]
-
-
 def types_of(entries: Iterator[HistoryEntry]) -> list[str]:
     """The types, without their common prefix."""
     return [entry.type.removeprefix("connection.") for entry in entries]
@@ -171,10 +168,10 @@ def types_of(entries: Iterator[HistoryEntry]) -> list[str]:
 
 def test_a_late_claim_renames_the_rows_of_later_ones(views: Views) -> None:
     """What was heard of first becomes an expiry when the creation arrives."""
-    views.tell(said(expired(at=MINUTE, client="a")))
+    views.tell(as_statement(expired(at=MINUTE, client="a")))
     views.catch_up()
     assert types_of(pages(views.questions, "a")) == ["discovered"]
-    views.tell(said(created(client="a")))
+    views.tell(as_statement(created(client="a")))
     views.catch_up()
     assert types_of(pages(views.questions, "a", by="occurredAt")) == ["created", "expired"]
     assert [e.recorded_as for e in pages(views.questions, "a")] == ["connection.discovered", None]
@@ -182,9 +179,9 @@ def test_a_late_claim_renames_the_rows_of_later_ones(views: Views) -> None:
 
 def test_rows_move_to_the_client_that_a_late_claim_names(views: Views) -> None:
     """The history of a connection follows its client; both were ever bound."""
-    views.tell(said(created(client="b")), said(expired(at=2 * MINUTE)))
+    views.tell(as_statement(created(client="b")), as_statement(expired(at=2 * MINUTE)))
     views.catch_up()
-    views.tell(said(updated(at=MINUTE, client="a")))
+    views.tell(as_statement(updated(at=MINUTE, client="a")))
     views.catch_up()
     assert types_of(pages(views.questions, "b")) == ["created"]
     assert types_of(pages(views.questions, "a")) == ["expired", "reassigned"]
@@ -206,7 +203,7 @@ def test_two_deliveries_of_one_claim_are_one_entry_with_two_positions(views: Vie
 
 def test_a_client_that_no_claim_named_is_unknown(views: Views) -> None:
     """Unknown is another answer than empty."""
-    views.tell(said(created(client="a")))
+    views.tell(as_statement(created(client="a")))
     views.catch_up()
     assert views.questions.client("nobody", now_ms=NOON) is None
     assert views.questions.client_history("nobody", limit=1) is None
@@ -217,7 +214,7 @@ def test_a_client_that_no_claim_named_is_unknown(views: Views) -> None:
 
 def test_a_connection_without_a_client_has_a_history_of_its_own(views: Views) -> None:
     """It is found under its id until a reference is learned."""
-    views.tell(said(created()))
+    views.tell(as_statement(created()))
     views.catch_up()
     answer = views.questions.connection_history("conn_abc123", limit=5)
     assert answer is not None
@@ -230,8 +227,8 @@ def test_connections_are_listed_by_id_and_narrowed(views: Views) -> None:
     """Status, client and staleness narrow the list; pages go on after the last id."""
     statements = []
     for i, claim in enumerate([created(client="a"), created(client="b"), expired(client="a")]):
-        statements.append(about(f"conn_{i}", said(claim)))
-    statements.append(about("conn_3", said(disconnected(client="a"))))
+        statements.append(about(f"conn_{i}", as_statement(claim)))
+    statements.append(about("conn_3", as_statement(disconnected(client="a"))))
     views.tell(*statements)
     views.catch_up()
 
@@ -261,9 +258,7 @@ def test_the_short_form_of_an_id_finds_its_connection(views: Views) -> None:
     """What a log line shows is enough to ask, with and without views."""
     views.tell(*tangle(1, 5))
     views.catch_up()
-    with views.store.reading() as session:
-        (short,) = session.rows("SELECT short_id FROM current_state{g} WHERE id = 'conn_1'")[0]
-    short = short if short.startswith("conn~") else short_of(views, "conn_1")
+    short = short_id("conn_1", views.log.key)
     without = LogQuestions(views.log, None, stale_after_ms=DAY_MS)
     assert views.questions.resolve_short(short) == "conn_1"
     assert views.from_log.resolve_short(short) == "conn_1"
@@ -276,20 +271,11 @@ def test_the_short_form_of_an_id_finds_its_connection(views: Views) -> None:
         views.questions.connection(short, now_ms=0)
 
 
-def short_of(views: Views, connection_id: str) -> str:
-    """The short form of an id in this log."""
-    from ledger.domain.words import short_id
-
-    return short_id(connection_id, views.log.key)
-
-
 def test_parked_deliveries_and_silence_are_counted(database_url: str) -> None:
     """What could not be read is listed until it is; each dialect was heard at its last delivery."""
     ledger = open_ledger(database_url)
     store = open_store(database_url)
     questions = Questions(ledger.log, store, stale_after_ms=DAY_MS)
-    from projections.runner import Runner
-
     runner = Runner(ledger.log, store, limit=2)
     ledger.record([delivery(b"not json", observed=NOON + 1)])
     ledger.record([delivery(b"nor this", observed=NOON + 2), delivery(webhook(), observed=NOON)])
