@@ -1,5 +1,6 @@
 """The HTTP server: waitress, embedded so that its end lets requests in flight finish."""
 
+import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 1_000
 MAX_HEADERS: Final = 64 * 1024
 """Bytes; a larger head of a request is refused by waitress."""
+LINGER_BYTES: Final = 32 * 1024 * 1024
+"""How much of a refused request is thrown away before its connection is reset."""
 DRAIN_S: Final = 10.0
 """How long requests in flight may take after the signal, in seconds."""
 
@@ -43,7 +46,43 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection on which a sender whose body is too large can read its 413.
+
+    A socket closed with unread bytes resets the connection, and the answer may be lost with it.
+    """
+
     task_class = _Task
+    refused = False
+    left: int | None = None
+    """How many bytes are still thrown away; None before the answer is sent."""
+
+    def service(self) -> None:
+        """Answer one request, on a thread of the application."""
+        self.refused = self.requests[0].error is not None
+        super().service()
+
+    def handle_close(self) -> None:
+        """Close; after a refusal only for writing, at first."""
+        if not self.refused or self.left is not None or not self.connected:
+            super().handle_close()
+            return
+        self.left, self.will_close = LINGER_BYTES, False
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def readable(self) -> bool:
+        """Tell whether anything may be read now."""
+        return self.left is not None or bool(super().readable())
+
+    def handle_read(self) -> None:
+        """Read, or throw away what comes after a refusal."""
+        if self.left is None:
+            super().handle_read()
+            return
+        data = self.recv(self.adj.recv_bytes)  # closes at the sender's end
+        self.left -= len(data)
+        if self.left < 0:
+            super().handle_close()
 
 
 class Server:

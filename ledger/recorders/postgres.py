@@ -102,7 +102,12 @@ class PostgresLog(PostgresApplicationRecorder):
         Raises:
             StoreUnavailable: the database cannot be reached, or holds no ledger.
         """
-        super().__init__(_datastore(url, readers), events_table_name="stored_events")
+        datastore = _datastore(url, readers)
+        try:
+            super().__init__(datastore, events_table_name="stored_events")
+        except (psycopg.Error, PersistenceError) as error:
+            datastore.close()
+            raise StoreUnavailable(DOWN.format(type(error).__name__)) from error
         try:
             if writer:
                 self._make(entropy)
