@@ -1,0 +1,60 @@
+"""`serve`, but it dies inside its n-th commit: a counted failpoint around the real commit.
+
+Run as `python -m tests.acceptance.killable serve …` with `KILL_AT_COMMIT=<n>` and `KILL_WHERE`:
+`before` the commit, `after` it and before anybody is told, or `inside` it: a timer of the kernel
+ends the process without a handler somewhere in the commit's writes and fsync.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from api.cli import main
+from ledger.recorders.postgres import PostgresLog
+from ledger.recorders.sqlite import SQLiteLog
+
+INSIDE_S = 0.00008
+"""How long after the commit began the timer strikes, in seconds."""
+
+
+def failing(commit: Callable[[Any, Any], None], at: int, where: str) -> Callable[[Any, Any], None]:
+    """Wrap a log's commit so that the `at`-th one kills this process."""
+    count = 0
+
+    def commit_or_die(self: Any, connection: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == at and where == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if count >= at and where == "inside":
+            signal.setitimer(signal.ITIMER_REAL, INSIDE_S)
+        commit(self, connection)
+        if count == at and where == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return commit_or_die
+
+
+def lazy(log: Any) -> None:
+    """Let a log acknowledge each batch before its commit, which waits for the next one: a fault."""
+    transact, commit = log.transact, log._commit
+    waiting: list[Any] = []
+
+    def transact_late(self: Any, *args: Any) -> Any:
+        while waiting:
+            commit(self, waiting.pop())
+        return transact(self, *args)
+
+    log.transact = transact_late
+    log._commit = lambda _, connection: waiting.append(connection)
+
+
+if __name__ == "__main__":
+    at, where = int(os.environ["KILL_AT_COMMIT"]), os.environ["KILL_WHERE"]
+    for log in (SQLiteLog, PostgresLog):
+        log._commit = failing(log._commit, at, where)  # type: ignore[attr-defined]
+    if os.environ.get("COMMIT_TOO_LATE"):
+        lazy(SQLiteLog)
+    sys.exit(main())
