@@ -59,6 +59,8 @@ class Decisions:
     _written: dict[str, list[tuple[int, Event]]] = field(default_factory=dict)
     _statements: dict[str, list[Statement]] = field(default_factory=dict)
     _messages: dict[str, set[str]] = field(default_factory=dict)
+    _originals: dict[str, int] = field(default_factory=dict)
+    """By stream: the index of the last new row of a delivery that is new in this batch."""
 
     def __post_init__(self) -> None:
         for row in self.seen.rows:
@@ -154,11 +156,12 @@ class Decisions:
 
     def _original(self, prepared: Prepared, outcome: Outcome) -> _Account:
         """Account for a delivery that is in the log (or earlier in this batch) already."""
-        position = self._position_of(prepared)
-        last = None
-        if not position:
-            last = max(i for i, row in enumerate(self.rows) if row.stream == prepared.stream)
-        return _Account(outcome, prepared.stream, last, position)
+        return _Account(
+            outcome,
+            prepared.stream,
+            self._originals.get(prepared.stream),
+            self._position_of(prepared),
+        )
 
     def _position_of(self, prepared: Prepared) -> int:
         """Give the last position that the original delivery wrote; 0 when not yet in the log."""
@@ -289,7 +292,9 @@ class Decisions:
         written.append((len(self.rows) - 1, event))
 
     def _account(self, outcome: Outcome, prepared: Prepared) -> _Account:
-        return _Account(outcome, prepared.stream, len(self.rows) - 1)
+        last = len(self.rows) - 1
+        self._originals[prepared.stream] = last
+        return _Account(outcome, prepared.stream, last)
 
 
 def stamps_of(history: Sequence[Event]) -> list[int]:

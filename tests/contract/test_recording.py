@@ -90,6 +90,7 @@ def test_a_repeat_in_the_same_batch_is_one_too(ledger: Ledger) -> None:
     assert [r.outcome for r in results] == ["new", "repeated", "repeated"]
     assert topics(ledger, "connection.") == ["connection.created"]
     assert len({r.stream for r in results}) == 1
+    assert {r.position for r in results} == {ledger.log.read_log(0, 10)[1].position}
 
 
 def test_at_most_sixteen_repeats_are_written_down(ledger: Ledger) -> None:
