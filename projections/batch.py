@@ -60,12 +60,12 @@ class Told:
         """The fold of what is in the view already."""
         return self._fold(self.old)
 
-    @property
+    @cached_property
     def old(self) -> Sequence[Fact]:
         """What is in the view already."""
         return [fact for fact in self.facts if fact.position <= self.since]
 
-    @property
+    @cached_property
     def new(self) -> Sequence[Fact]:
         """What is not in the view yet."""
         return [fact for fact in self.facts if fact.position > self.since]

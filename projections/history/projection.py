@@ -95,6 +95,8 @@ def _first_changed(told: Told) -> int | None:
     """
     if told.connection is None or told.fresh:
         return None
+    if not told.old:
+        return 0
     old = {statement.claim.id for _, statement in statements(told.old)}
     new = {statement.claim.id for _, statement in statements(told.new)}
     steps = told.connection.steps
@@ -104,7 +106,7 @@ def _first_changed(told: Told) -> int | None:
     )
     if not in_order or not old.isdisjoint(new):
         return None
-    owned = same == 0 or bool(bindings(told.old)) or steps[0].client is None
+    owned = bool(bindings(told.old)) or steps[0].client is None
     return same if owned else None
 
 
