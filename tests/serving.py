@@ -12,9 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from click.testing import CliRunner
 from werkzeug.test import Client, TestResponse
 
 from api.bootstrap import Service, open_service
+from api.cli import cli
 from api.settings import Settings
 from ledger.ofauth.signatures import Dialect, sign
 from tests.builders import SECRET, webhook
@@ -147,18 +149,27 @@ class Serve:
 
 
 def run_command(*args: str, env: Mapping[str, str], given: bytes = b"") -> Ran:
-    """Run a command of the program to its end."""
+    """Run a command of the program to its end, in this process and with these settings only."""
+    cleared = {name: None for name in os.environ if name.startswith("LEDGER_")}
+    done = CliRunner().invoke(cli, args, input=given, env={**cleared, **env})
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ran(done.exit_code, done.stdout, done.stderr)
+
+
+def run_process(*args: str, env: Mapping[str, str]) -> Ran:
+    """Run a command of the program to its end, as a process."""
     base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "api", *args],
         cwd=Path(__file__).parents[1],
         env={**base, **env},
-        input=given,
         capture_output=True,
+        text=True,
         timeout=60,
         check=False,
     )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 class Ran:

@@ -17,7 +17,7 @@ import pytest
 
 from ledger.ofauth.signatures import Dialect, Secret, sign
 from tests.builders import SECRET, webhook
-from tests.serving import ADMIN, HOOK, PROBLEM, READ, Serve, environment, run_command, signed
+from tests.serving import ADMIN, HOOK, PROBLEM, READ, Serve, environment, run_process, signed
 
 MIB = 1024 * 1024
 OTHER = Secret("whsec_" + "b3RoZXItb3RoZXItb3RoZXItb3RoZXIh")
@@ -254,7 +254,7 @@ def test_a_secret_in_a_file_is_rotated_without_a_restart(tmp_path: Path) -> None
 
 def test_missing_settings_end_serve_with_2_and_a_sentence_for_each(tmp_path: Path) -> None:
     """Which and how, all at once; there are no default secrets."""
-    ran = run_command("serve", env={"LEDGER_DATABASE_URL": "mysql://x", "LEDGER_LOG_FORMAT": "xml"})
+    ran = run_process("serve", env={"LEDGER_DATABASE_URL": "mysql://x", "LEDGER_LOG_FORMAT": "xml"})
     assert ran.code == 2
     for name in ("DATABASE_URL", "LOG_FORMAT", "WEBHOOK_SECRETS", "API_TOKENS"):
         assert any(line.startswith(f"LEDGER_{name}: ") for line in ran.err.splitlines()), name
@@ -264,13 +264,13 @@ def test_missing_settings_end_serve_with_2_and_a_sentence_for_each(tmp_path: Pat
 def test_a_taken_address_or_ledger_ends_serve_with_3(tmp_path: Path, serve: Serve) -> None:
     """And says what to do."""
     env = environment(f"sqlite:///{tmp_path}/ledger.db")
-    taken = run_command("serve", "--port", str(serve.port), env=env)
+    taken = run_process("serve", "--port", str(serve.port), env=env)
     assert (taken.code, "--port" in taken.err) == (3, True)
     with Serve(env, tmp_path / "log"):
-        second = run_command("serve", "--port", "0", env=env)
+        second = run_process("serve", "--port", "0", env=env)
     assert second.code == 3
     gone = environment("postgresql://nobody@127.0.0.1:1/none")
-    assert run_command("serve", "--port", "0", env=gone).code == 3
+    assert run_process("serve", "--port", "0", env=gone).code == 3
 
 
 def test_the_files_of_a_ledger_are_its_owners_alone(tmp_path: Path) -> None:

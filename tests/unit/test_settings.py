@@ -1,0 +1,171 @@
+"""Settings: read once from a mapping, every mistake told at once, secrets never shown."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from api.settings import NAMES, LiveSettings, Settings, SettingsError
+
+SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
+GOOD = {"LEDGER_WEBHOOK_SECRETS": SECRET, "LEDGER_API_TOKENS": "me:read:canary-token"}
+
+
+def problems(environ: dict[str, str], *, serving: bool = False) -> list[str]:
+    """The sentences with which these settings are refused."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(environ, serving=serving)
+    return list(caught.value.problems)
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    """Nothing but the secrets must be set; and only to serve."""
+    settings = Settings.from_env({})
+    assert settings.database_url == "sqlite:///connection-ledger.db"
+    assert settings.database_file == Path("connection-ledger.db")
+    assert settings.data_dir == Path("connection-ledger-data")
+    assert settings.stale_after_seconds == 86_400
+    assert settings.tolerance_seconds == 300
+    assert settings.strict_timestamps is False
+    assert settings.log_format == "text"
+    assert (settings.webhook_secrets, settings.api_tokens) == ((), ())
+
+
+def test_serving_needs_secrets_and_says_which_and_how() -> None:
+    """There are no default secrets."""
+    told = problems({}, serving=True)
+    assert [one.split(":")[0] for one in told] == ["LEDGER_WEBHOOK_SECRETS", "LEDGER_API_TOKENS"]
+    assert "OFAuth's dashboard" in told[0]
+    assert "connection-ledger token" in told[1]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    """One sentence for each."""
+    told = problems(
+        {
+            "LEDGER_DATABASE_URL": "mysql://x",
+            "LEDGER_API_TOKENS": "nonsense",
+            "LEDGER_STALE_AFTER_SECONDS": "soon",
+            "LEDGER_WEBHOOK_TOLERANCE_SECONDS": "-1",
+            "LEDGER_STRICT_TIMESTAMPS": "perhaps",
+            "LEDGER_LOG_FORMAT": "xml",
+        },
+        serving=True,
+    )
+    assert {one.split(":")[0] for one in told} == {
+        "LEDGER_DATABASE_URL",
+        "LEDGER_API_TOKENS",
+        "LEDGER_STALE_AFTER_SECONDS",
+        "LEDGER_WEBHOOK_TOLERANCE_SECONDS",
+        "LEDGER_STRICT_TIMESTAMPS",
+        "LEDGER_LOG_FORMAT",
+        "LEDGER_WEBHOOK_SECRETS",
+    }
+
+
+def test_several_secrets_and_tokens_are_comma_separated() -> None:
+    """All valid at once, for rotation; white space around them does not count."""
+    settings = Settings.from_env(
+        {"LEDGER_WEBHOOK_SECRETS": " one, two,,", "LEDGER_API_TOKENS": "a:read:x, b:write+admin:y"}
+    )
+    assert [secret.value for secret in settings.webhook_secrets] == ["one", "two"]
+    assert [token.name for token in settings.api_tokens] == ["a", "b"]
+
+
+def test_an_empty_setting_counts_as_not_set() -> None:
+    """As in a template that somebody has not filled in."""
+    assert Settings.from_env(dict.fromkeys(NAMES, " ")) == Settings.from_env({})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_may_come_from_a_file(name: str, tmp_path: Path) -> None:
+    """NAME_FILE names it; its trailing newline does not count."""
+    values = {
+        "LEDGER_DATABASE_URL": "sqlite:///other.db",
+        "LEDGER_DATA_DIR": "other",
+        "LEDGER_STRICT_TIMESTAMPS": "true",
+        "LEDGER_LOG_FORMAT": "json",
+    } | GOOD
+    value = values.get(name, "77")
+    file = tmp_path / "value"
+    file.write_text(value + "\n")
+    assert Settings.from_env({f"{name}_FILE": str(file)}) == Settings.from_env({name: value})
+
+
+def test_a_setting_and_its_file_together_are_a_mistake(tmp_path: Path) -> None:
+    """Nobody should have to guess which one counts."""
+    file = tmp_path / "value"
+    file.write_text("text")
+    told = problems({"LEDGER_LOG_FORMAT": "json", "LEDGER_LOG_FORMAT_FILE": str(file)})
+    assert "LEDGER_LOG_FORMAT_FILE is set too" in told[0]
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
+    """It is named, so that nobody serves without the secret they meant."""
+    for path in (tmp_path / "missing", tmp_path):
+        told = problems({"LEDGER_WEBHOOK_SECRETS_FILE": str(path)}, serving=True)
+        assert any("LEDGER_WEBHOOK_SECRETS_FILE" in one for one in told)
+
+
+def test_no_secret_is_shown() -> None:
+    """Not in the settings' own text, nor in a complaint about them."""
+    shown = repr(Settings.from_env(GOOD | {"LEDGER_DATABASE_URL": "postgresql://u:canary@h/d"}))
+    told = problems(
+        {
+            "LEDGER_API_TOKENS": "me:read+everything:canary-token,x:canary,m e:read:canary",
+            "LEDGER_DATABASE_URL": "canary://canary",
+            "LEDGER_STALE_AFTER_SECONDS": "canary",
+        }
+    )
+    for text in (shown, " ".join(told)):
+        assert "canary" not in text
+        assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///", "sqlite://x", "postgres:/x", "ledger.db", "mysql://x"]
+)
+def test_other_databases_are_refused(url: str) -> None:
+    """Two forms are known."""
+    assert problems({"LEDGER_DATABASE_URL": url})[0].startswith("LEDGER_DATABASE_URL: ")
+
+
+def test_files_lie_beside_the_database() -> None:
+    """One folder for each ledger."""
+    settings = Settings.from_env({"LEDGER_DATABASE_URL": "sqlite:////var/lib/books.db"})
+    assert settings.database_file == Path("/var/lib/books.db")
+    assert settings.data_dir == Path("/var/lib/books-data")
+    chosen = Settings.from_env({"LEDGER_DATA_DIR": "/srv/x"})
+    assert chosen.data_dir == Path("/srv/x")
+
+
+def test_a_secret_that_can_verify_only_half_is_doubted() -> None:
+    """`whsec_` with something else than base64 after it cannot verify Svix."""
+    assert Settings.from_env(GOOD).doubts == []
+    [doubt] = Settings.from_env(GOOD | {"LEDGER_WEBHOOK_SECRETS": "whsec_not base64!"}).doubts
+    assert "not base64!" not in doubt
+
+
+def test_changed_files_are_read_again_and_bad_ones_are_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rotation needs no restart; a mistake in it keeps the last good settings and is logged."""
+    file = tmp_path / "tokens"
+    file.write_text("one:read:first")
+    environ = {"LEDGER_API_TOKENS_FILE": str(file), "LEDGER_WEBHOOK_SECRETS": SECRET}
+    live = LiveSettings(environ, serving=True)
+    assert [token.name for token in live().api_tokens] == ["one"]
+    file.write_text("two:read:second-token")
+    assert [token.name for token in live().api_tokens] == ["two"]
+    for bad in ("canary", ""):
+        file.write_text(bad)
+        with caplog.at_level(logging.WARNING):
+            assert [token.name for token in live().api_tokens] == ["two"]
+    file.unlink()
+    assert [token.name for token in live().api_tokens] == ["two"]
+    assert len(caplog.records) == 3
+    assert "canary" not in caplog.text
+    file.write_text("three:read:third")
+    assert [token.name for token in live().api_tokens] == ["three"]
