@@ -25,6 +25,10 @@ COLUMNS: Final = (
     "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
 )
 BUSY: Final = "The SQLite ledger is locked or unreadable ({}); try again, or see `doctor`."
+CLOSED: Final = (
+    "The SQLite ledger {} cannot be opened ({}); see that it is a ledger, and run this as the "
+    "service's user."
+)
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS stored_events (
         notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -69,12 +73,23 @@ class SQLiteLog(SQLiteApplicationRecorder):
         """
         self.path = path.absolute()
         self._now = now
-        self._lock_file = lock_writer(self.path) if writer else None
-        if not writer and not self.path.exists():
+        self._lock_file: int | None = None
+        if not writer and not _exists(self.path):
             raise StoreUnavailable(
                 f"There is no ledger at {path}. `connection-ledger serve` makes one."
             )
+        try:
+            self._open(writer, entropy)
+        except (OSError, sqlite3.Error, PersistenceError) as error:
+            self._release()
+            raise StoreUnavailable(CLOSED.format(path, type(error).__name__)) from error
+        except BaseException:
+            self._release()
+            raise
+
+    def _open(self, writer: bool, entropy: Callable[[int], bytes]) -> None:
         if writer:
+            self._lock_file = lock_writer(self.path)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         super().__init__(Datastore(self.path, writer=writer))
         self._pid = os.getpid()
@@ -256,6 +271,9 @@ class SQLiteLog(SQLiteApplicationRecorder):
     def close(self) -> None:
         """See `ledger.recorders.base.Log`."""
         self.datastore.close()
+        self._release()
+
+    def _release(self) -> None:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
@@ -263,6 +281,13 @@ class SQLiteLog(SQLiteApplicationRecorder):
 
 _OF_STREAMS: Final = "WHERE e.originator_id IN (SELECT value FROM json_each(?))"
 _BY_STREAM: Final = "ORDER BY e.originator_id, e.originator_version"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # opening it will say why it cannot be looked at
 
 
 def _select(payloads: bool) -> str:

@@ -36,7 +36,7 @@ def test_rfc_3339_is_read_as_microseconds(text: str, micros: int) -> None:
 )  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
     """ValueError, whatever is wrong."""
-    with pytest.raises(ValueError, match="expected|calendar"):
+    with pytest.raises(ValueError, match=r"expected|calendar"):
         parse_micros(text)
 
 
