@@ -4,13 +4,14 @@ import os
 
 import click
 
-from api.bootstrap import open_quarantine
-from api.cli.output import as_json, print_facts, print_json, print_rows
+from api.bootstrap import QUARANTINE_FOLDER, open_quarantine
+from api.cli.output import as_json, print_facts, print_json, print_rows, unavailable
 from api.cli.remote import at_url, do_or_ask
 from api.quarantine import Looked, held_item, look_again
 from api.schemas import HeldSchema, VerifiedSchema
 from api.settings import Settings, SettingsError
 from ledger.application import Ledger
+from ledger.quarantine import Quarantine
 
 COLUMNS = ("id", "receivedAt", "size", "dialect")
 
@@ -25,7 +26,7 @@ def quarantine() -> None:
 def list_(json_: bool) -> None:
     """List the requests that are held, oldest first."""
     settings = Settings.from_env(os.environ)
-    items = [HeldSchema().dump(held_item(h)) for h in open_quarantine(settings).list()]
+    items = [HeldSchema().dump(held_item(held)) for held in _reachable(settings).list()]
     if json_:
         print_json({"items": items, "nextCursor": None})
         return
@@ -61,4 +62,18 @@ def _look(settings: Settings, ledger: Ledger) -> Looked:
         raise SettingsError(
             ["LEDGER_WEBHOOK_SECRETS: it is not set. Set the corrected secret to verify with."]
         )
-    return look_again(open_quarantine(settings), settings, lambda one: ledger.record([one])[0])
+    return look_again(_reachable(settings), settings, lambda one: ledger.record([one])[0])
+
+
+def _reachable(settings: Settings) -> Quarantine:
+    """The quarantine; ends the command when this user may not look into its folder."""
+    try:
+        os.listdir(settings.data_dir / QUARANTINE_FOLDER)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        unavailable(
+            f"{settings.data_dir} is closed to this user. Check LEDGER_DATA_DIR, or run this as "
+            "the service's user."
+        )
+    return open_quarantine(settings)

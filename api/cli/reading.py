@@ -1,5 +1,6 @@
 """Reading commands: the ledger opened read-only, whoever writes it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,13 +20,9 @@ def open_questions(settings: Settings) -> Iterator[LogQuestions]:
         StoreUnavailable: the log cannot be read.
     """
     file = settings.database_file
-    try:
-        missing = file is not None and not file.exists()
-    except OSError:
-        missing = True
-    if missing:
+    if file is not None and not os.access(file, os.R_OK):
         unavailable(
-            f"There is no ledger at {file} that this user can reach. Check LEDGER_DATABASE_URL, or "
+            f"There is no ledger at {file} that this user can read. Check LEDGER_DATABASE_URL, or "
             "run this as the service's user."
         )
     log = open_log(settings.database_url, writer=False, entropy=entropy, now=now_us)
