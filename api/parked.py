@@ -20,6 +20,7 @@ from api.services import services
 from ledger.application import Recorded, Retry
 from ledger.domain.words import DELIVERY
 from projections.answers import ParkedDelivery
+from projections.deliveries.projection import Deliveries
 
 blueprint = Routes("parked", __name__, description="Deliveries that could not be read")
 
@@ -31,9 +32,11 @@ blueprint = Routes("parked", __name__, description="Deliveries that could not be
 def parked(query: dict[str, Any]) -> Any:
     """Deliveries that could not be read, with the reason, oldest first."""
     settle(query)
-    page = services().questions.parked(after=after(query), limit=query["limit"])
+    questions = services().questions
+    headers = {"Ledger-Position": str(questions.positions()[Deliveries.name])}
+    page = questions.parked(after=after(query), limit=query["limit"])
     items = [parked_item(one) for one in page.items]
-    return {"items": items, "next_cursor": next_cursor(page)}
+    return {"items": items, "next_cursor": next_cursor(page)}, 200, headers
 
 
 @blueprint.post("/api/parked/retry")
@@ -45,7 +48,12 @@ def retry(_: dict[str, Any], body: dict[str, Any]) -> Any:
     """Read parked deliveries again: those of `ids`, or all."""
     use = services()
     wanted = body.get("ids")
-    streams = list(_all_parked()) if wanted is None else [delivery_stream(one) for one in wanted]
+    if wanted is None:
+        # all means also what was parked a moment ago
+        settle({"min_position": use.log.head().position})
+        streams = list(_all_parked())
+    else:
+        streams = [delivery_stream(one) for one in wanted]
     done = [use.writer.submit(Retry(stream)) for stream in dict.fromkeys(streams)]
     return retried_page(done), 200, _last(done)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATH: Final = "/webhooks/ofauth"
+_PATHS: Final = frozenset({PATH, PATH + "/"})
 MAX_BODY: Final = 1024 * 1024
 """Bytes; a larger body is refused before it is read."""
 
@@ -60,7 +61,7 @@ class Webhooks:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST":
+        if environ["PATH_INFO"] not in _PATHS or environ["REQUEST_METHOD"] != "POST":
             return self._app(environ, start_response)
         began = self._use.monotonic()
         request_id = new_request_id(self._use)

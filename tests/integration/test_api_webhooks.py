@@ -211,3 +211,9 @@ def test_only_post_is_taken(small: Serving, method: str) -> None:
     response = getattr(small.client, method)(HOOK)
     assert (response.status_code, response.content_type) == (405, PROBLEM)
     assert "POST" in response.headers["Allow"]
+
+
+def test_a_slash_at_the_end_changes_nothing(small: Serving) -> None:
+    """Somebody will type it into the provider's dashboard."""
+    body = webhook()
+    assert small.client.post(f"{HOOK}/", data=body, headers=signed(body)).status_code == 204
