@@ -20,7 +20,6 @@ from api import (
     views,
     webhooks,
 )
-from api.errors import missing
 from api.logs import log_request
 from api.routes import LedgerApi
 from api.services import EXTENSION, Services, new_request_id, services
@@ -46,12 +45,12 @@ class _Ledger(Flask):
 
 
 def create_wsgi(given: Services) -> "WSGIApplication":
-    """Make what a server serves: webhooks first, then the application behind its slots."""
-    return webhooks.Webhooks(Slots(create_app(given)), given)
+    """Make what a server serves: the application behind its slots."""
+    return Slots(create_app(given))
 
 
 def create_app(given: Services) -> Flask:
-    """Make the Flask application that answers with these services everything but webhooks."""
+    """Make the Flask application that answers with these services."""
     app = _Ledger("api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = webhooks.MAX_BODY
     app.url_map.merge_slashes = False
@@ -61,11 +60,12 @@ def create_app(given: Services) -> Flask:
     app.before_request(_begin)
     app.before_request(auth.check)
     app.after_request(_finish)
+    app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(_description)
     description = LedgerApi(app, version("connection-ledger"))
     for resource in RESOURCES:
         description.register_blueprint(resource.blueprint)
-    _describe_webhook(description, next(app.url_map.iter_rules("description.webhook")))
+    _describe_webhook(description, next(app.url_map.iter_rules("webhooks.webhook")))
     app.extensions["openapi"] = description.spec.to_dict()
     _add_documentation(app)
     given.metrics.watch(lambda: health.gauges(given))
@@ -111,13 +111,6 @@ def _add_documentation(app: Flask) -> None:
     app.register_blueprint(shown)
     endpoint = f"{shown.name}.show"
     app.view_functions[endpoint] = auth.requires("read", browser=True)(app.view_functions[endpoint])
-
-
-@_description.route(webhooks.PATH, methods=["POST"])
-@auth.open_to_all
-def webhook() -> Any:
-    """Stand for the route that `Webhooks` answers before Flask sees it: for 405 and OpenAPI."""
-    raise missing("Webhooks are not taken here.", "Serve `Service.app`, which wraps this one.")
 
 
 def _describe_webhook(description: LedgerApi, rule: Rule) -> None:

@@ -24,8 +24,8 @@ WAIT_S: Final = 1.0
 """How long they wait, in seconds."""
 REFUSED: Final = "ledger.no_slot"
 """Set in the WSGI environment of a request that found no slot."""
-WITHOUT: Final = frozenset({"/livez", "/readyz"})
-"""Paths that need no slot; webhooks never come here."""
+WITHOUT: Final = frozenset({"/webhooks/ofauth", "/webhooks/ofauth/", "/livez", "/readyz"})
+"""Paths that need no slot."""
 
 
 class Slots:

@@ -53,7 +53,7 @@ def test_every_route_says_who_may_ask(app: Flask) -> None:
         marks = {endpoint: required_scope(endpoint) for endpoint, _, _ in routes(app)}
     assert {endpoint for endpoint, mark in marks.items() if mark is None} == set()
     assert {endpoint for endpoint, mark in marks.items() if mark == OPEN} == {
-        "description.webhook",
+        "webhooks.webhook",
         "health.live",
         "health.ready",
     }
