@@ -22,7 +22,7 @@ from ledger.domain.events import (
     Event,
     Signed,
 )
-from ledger.domain.words import connection_stream
+from ledger.domain.words import connection_stream, message_label
 from ledger.observations import Delivery, ListedRow, Outcome, Prepared, Recorded, Retry
 from ledger.ofauth.payloads import Problem, Reading, Said
 from ledger.ofauth.rows import read_row
@@ -116,8 +116,6 @@ class Decisions:
             digest=codec.digest(salt, delivery.body),
             signed=_signed(delivery.verdict),
             type=reading.type,
-            content_type=delivery.content_type,
-            user_agent=delivery.user_agent,
             kept=reading.kept,
             flags=self._flags(prepared, delivery, reading),
             drawn=_drawn(statements),
@@ -319,7 +317,8 @@ def _reading(prepared: Prepared) -> Reading:
 
 def _signed(verdict: Verdict) -> tuple[Signed, ...]:
     return tuple(
-        Signed(v.dialect.value, v.stamp, v.secret, v.message_id) for v in verdict.verifications
+        Signed(v.dialect.value, v.stamp, v.secret, v.message_id and message_label(v.message_id))
+        for v in verdict.verifications
     )
 
 

@@ -44,6 +44,7 @@ class _Writers(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
         connection = super()._create_connection()
         connection.cursor().execute("PRAGMA synchronous=NORMAL")
+        connection.cursor().execute("PRAGMA secure_delete=ON")
         return connection
 
 

@@ -16,6 +16,13 @@ from ledger.domain.status import Status, rank
 
 CLOCK_TOLERANCE_MS: Final = 300_000
 """How far after its observation a claim may date itself before its time is cut."""
+STAYS: Final = frozenset(
+    {"clientReferenceId", "createdAt", "updatedAt", "expiredAt", "lastCheckedAt", "imported"}
+)
+"""Fields that rest in the event for ever: a reference, times and a truth. All others can be erased,
+because they hold text of others' choosing."""
+ERASED: Final = "erased"
+"""The flag of a claim whose personal part was erased after it was recorded."""
 
 
 class Kind(StrEnum):
@@ -81,7 +88,7 @@ class Claim:
     answered: int | None = None
     """For a list row: when the provider answered, milliseconds since the epoch, UTC."""
     flags: tuple[str, ...] = ()
-    """What was odd about it: `clock` (its time was cut), `unknown_status`, `test`."""
+    """What was odd about it: `clock` (its time was cut), `unknown_status`, `erased`."""
     stamped: bool = False
     """Whether `k` is a signature's time, because the body carries none; it can then be lowered
     by another delivery of the same identity."""

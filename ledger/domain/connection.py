@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ledger.domain.claim import Claim, Evidence, Kind, Statement, settle
+from ledger.domain.claim import ERASED, Claim, Evidence, Kind, Statement, settle
 from ledger.domain.status import Status
 
 REOPENS_AFTER_MS: Final = 600_000
@@ -34,6 +34,11 @@ class Step:
     """Whose history it belongs to: the reference in force, or the first one learned later."""
     changes: Mapping[str, tuple[Any, Any]]
     """What it changed: name to (before, after); `status` and fields, `userData` by key."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether it changed anything; what was erased is taken to have done so."""
+        return bool(self.changes) or ERASED in self.claim.flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,8 @@ class _Walk:
         if said is not None and said is not before:
             changes = {"status": (before, said), **changes}
             self.status, self.since = said, claim.k
-        names = self._names(claim, before, said, first=first, changed=bool(changes))
+        changed = bool(changes) or ERASED in claim.flags
+        names = self._names(claim, before, said, first=first, changed=changed)
         if reassigned and not first:
             turned = said is not None and said is not before
             names = ("connection.reassigned", *names) if turned else ("connection.reassigned",)

@@ -6,8 +6,8 @@ upcast, so that events of every past version replay for ever; an event of a late
 code's is refused, never guessed at.
 
 Times are integer milliseconds since the epoch in UTC. What may have to be forgotten (raw bodies,
-`userData`) is not in an event: it rests in the payload beside it, of which the event keeps a salted
-digest.
+`userData`, any text of others' choosing but the names of types and the two ids) is not in an event:
+it rests in the payload beside it, of which the event keeps a salted digest.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,8 +38,9 @@ class Signed:
     """The signature's own time: seconds since the epoch, UTC."""
     secret: str
     """The label of the secret that verified it, never the secret."""
-    message_id: str | None = None
-    """The provider's id for the message, when this dialect signs one."""
+    message: str | None = None
+    """The label of the provider's message id, when this dialect signs one; the id itself rests
+    with the payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,6 @@ class DeliveryReceived(Event):
     signed: tuple[Signed, ...]
     type: str | None = None
     """The provider's own type text, when it could be read."""
-    content_type: str | None = None
-    user_agent: str | None = None
     kept: bool = True
     """Whether the body is kept: not for `rules.*`, `realtime.*` and `of.*`."""
     flags: tuple[str, ...] = ()
@@ -99,13 +98,33 @@ class DeliveryParked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryResolved(Event):
-    """A parked delivery was read after all; its claims are in the same transaction."""
+    """A parked delivery was read after all; its claims are in the same transaction.
+
+    With the flag `erased` it never will be: its body was erased.
+    """
 
     NAME = "delivery.resolved"
     observed: int
     type: str | None = None
     flags: tuple[str, ...] = ()
     drawn: tuple[Drawn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientErased(Event):
+    """What may have to be forgotten of a client was deleted, in the same transaction."""
+
+    NAME = "client.erased"
+    observed: int
+    """When it was asked for."""
+    by: str
+    """Who asked: a token's name, or `command`."""
+    connections: tuple[str, ...]
+    """Every connection that was ever the client's: their views must be made again."""
+    deliveries: int
+    """How many raw bodies were deleted."""
+    claims: int
+    """Of how many connection events the personal part was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +242,7 @@ _DELIVERY_TYPES: Final[tuple[type[Event], ...]] = (
 
 TYPES: Final[Mapping[str, type[Event]]] = {
     **{cls.NAME: cls for cls in _DELIVERY_TYPES},
+    ClientErased.NAME: ClientErased,
     **CONNECTION_TYPES,
 }
 """Every event type by its stored name: the only way from a stored name to code."""

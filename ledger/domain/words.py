@@ -7,6 +7,7 @@ CONNECTION = "connection:"
 DELIVERY = "delivery:"
 LINK = "link:"
 SWEEP = "sweep:"
+CLIENT = "client:"
 
 
 def connection_stream(connection_id: str) -> str:
@@ -17,6 +18,17 @@ def connection_stream(connection_id: str) -> str:
 def connection_of(stream: str) -> str:
     """Give the connection id of a connection's stream."""
     return stream.removeprefix(CONNECTION)
+
+
+def client_stream(reference: str, store_key: bytes) -> str:
+    """Name the stream of a client, which does not tell the reference to who lacks the store."""
+    digest = hmac.new(store_key, b"client\0" + reference.encode(), hashlib.sha256).hexdigest()
+    return CLIENT + digest[:32]
+
+
+def message_label(message_id: str) -> str:
+    """Give what an event keeps of the provider's message id: `m~` and 16 hex digits of SHA-256."""
+    return f"m~{hashlib.sha256(message_id.encode()).hexdigest()[:16]}"
 
 
 def short_id(connection_id: str, store_key: bytes) -> str:

@@ -12,12 +12,15 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.domain.claim import Statement, canonical_json
+from ledger.domain.claim import ERASED, STAYS, Statement, canonical_json
 from ledger.domain.errors import EventTooNew, UnknownEventType, UnreadableEvent
 from ledger.domain.events import TYPES, ConnectionEvent, Event
 from ledger.recorders.base import NewRow, StoredRow
 
 _encode = msgspec.json.encode
+_decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
+_FIELDS: Final = "fields"
+"""The payload's member with the fields that do not stay in the event."""
 
 
 class _Head(msgspec.Struct):
@@ -40,7 +43,8 @@ def to_row(
 ) -> NewRow:
     """Make the stored form of an event.
 
-    A connection event's personal part is taken out of it and becomes the payload.
+    Of a connection event everything that may have to be forgotten is taken out of it and becomes
+    the payload.
     """
     if isinstance(event, ConnectionEvent):
         return _connection_row(stream, version, event, salt or b"")
@@ -50,10 +54,12 @@ def to_row(
 
 def _connection_row(stream: str, version: int, event: ConnectionEvent, salt: bytes) -> NewRow:
     claim = event.statement.claim
-    if not claim.personal:
+    apart = {name: value for name, value in claim.fields.items() if name not in STAYS}
+    if not claim.personal and not apart:
         return NewRow(stream, version, event.NAME, _framed(event.VERSION, _encode(event)))
-    payload = canonical_json(claim.personal)
-    bare = replace(event.statement, claim=replace(claim, personal={}))
+    payload = canonical_json({**claim.personal, _FIELDS: apart} if apart else claim.personal)
+    stays = {name: value for name, value in claim.fields.items() if name in STAYS}
+    bare = replace(event.statement, claim=replace(claim, personal={}, fields=stays))
     event = replace(event, statement=bare, digest=digest(salt, payload))
     state = _framed(event.VERSION, _encode(event))
     return NewRow(stream, version, event.NAME, state, payload, salt)
@@ -68,7 +74,9 @@ _PREFIXES: Final = {name: b'{"v":%d,' % cls.VERSION for name, cls in TYPES.items
 
 
 def to_event(row: StoredRow) -> Event:
-    """Read a stored event, a connection event together with its payload when that is given.
+    """Read a stored event, a connection event together with its payload.
+
+    One whose payload is not given (any more) is flagged as erased.
 
     Raises:
         UnknownEventType: its name is not in the list.
@@ -85,7 +93,7 @@ def to_event(row: StoredRow) -> Event:
             event = _upcast(cls, row)
     except msgspec.MsgspecError as error:
         raise UnreadableEvent(row.topic, str(error)) from error
-    if row.payload is not None and isinstance(event, ConnectionEvent):
+    if isinstance(event, ConnectionEvent) and event.digest:
         return _with_personal(event, row)
     return event
 
@@ -101,12 +109,17 @@ def _upcast(cls: type[Event], row: StoredRow) -> Event:
 
 
 def _with_personal(event: ConnectionEvent, row: StoredRow) -> ConnectionEvent:
-    assert row.payload is not None
-    try:
-        personal = msgspec.json.decode(row.payload, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise UnreadableEvent(row.topic, f"payload: {error}") from error
-    claim = replace(event.statement.claim, personal=personal)
+    claim = event.statement.claim
+    if row.payload is None:
+        claim = replace(claim, flags=(*claim.flags, ERASED))
+    else:
+        try:
+            personal = _decode_payload(row.payload)
+        except msgspec.MsgspecError as error:
+            raise UnreadableEvent(row.topic, f"payload: {error}") from error
+        apart = personal.pop(_FIELDS, None)
+        fields = {**claim.fields, **apart} if apart else claim.fields
+        claim = replace(claim, personal=personal, fields=fields)
     return replace(event, statement=replace(event.statement, claim=claim))
 
 

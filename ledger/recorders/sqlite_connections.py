@@ -19,6 +19,8 @@ class _Writers(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
         connection = super()._create_connection()
         cursor = connection.cursor()
+        # From the start: pages that were split before would keep copies of what is erased later.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA synchronous")
         if cursor.fetchone()[0] != 2:

@@ -74,7 +74,7 @@ def _best(live: Sequence[ConnectionView]) -> str | None:
 
 
 def _updated_at(carried: int | None, steps: Sequence[Step]) -> int | None:
-    changed = next((step.claim.k for step in reversed(steps) if step.changes), None)
+    changed = next((step.claim.k for step in reversed(steps) if step.changed), None)
     return max((k for k in (carried, changed) if k is not None), default=None)
 
 
