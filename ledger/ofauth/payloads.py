@@ -73,8 +73,7 @@ class Reading:
 def read(body: bytes) -> Reading:
     """Read a delivery's body, in any of OFAuth's three shapes; never raises."""
     if len(body) > MAX_BYTES:
-        detail = f"more than {MAX_BYTES} bytes"
-        return Reading(type=None, dated=None, problem=Problem(reason="too_big", detail=detail))
+        return _refused(glance(body), Unreadable("too_big", f"more than {MAX_BYTES} bytes"))
     try:
         top = parse(body)
     except Unreadable as error:

@@ -363,10 +363,14 @@ class TestProblems:
         assert reading.problem.detail.startswith("data.clientReferenceId: ")
 
     def test_the_longest_id_and_reference_are_read(self) -> None:
-        """256 characters of an id and 512 of a reference are fine, of any script."""
-        body = documented(id="𝕔" * 256)
+        """256 characters of an id and 512 of a reference are fine, in two bytes each."""
+        body = documented(id="é" * 256)
         body["data"]["clientReferenceId"] = "é" * 512
         assert said(body).fields == {"clientReferenceId": "é" * 512}
+
+    def test_an_id_too_long_in_bytes_is_parked(self) -> None:
+        """A key of a database index has a bound in bytes, whatever the script."""
+        assert reason(documented(id="\U0001d554" * 129)) == "bad_shape"
 
     @pytest.mark.parametrize("value", ["false", 0, 1, []])
     def test_live_is_true_or_false(self, value: Any) -> None:
@@ -387,6 +391,11 @@ class TestProblems:
         assert reason(body + b" " * (MAX_BYTES - len(body))) is None
         assert reason(body + b" " * (MAX_BYTES - len(body) + 1)) == "too_big"
         assert reason(b"\xff" * (MAX_BYTES + 1)) == "too_big"
+
+    def test_a_big_body_of_private_traffic_is_not_kept(self) -> None:
+        """What is too big to be read may still be recognised as nothing that we keep."""
+        body = encoded({"type": "realtime.message", "data": "x" * MAX_BYTES})
+        assert (read(body).kept, read(body).problem) == (False, None)
 
     @pytest.mark.parametrize(
         "inside", [b'"\\u0000"', b"NaN", b'{"a":1,"a":2}', b"[" * 33 + b"]" * 33]
