@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check soak bench docs .venv clean
@@ -27,8 +28,8 @@ check: $(VENV)/dev.stamp ## format, lint, types, layers, documentation
 soak: $(VENV)/dev.stamp ## the long tests
 	$(BIN)/python -m pytest -m soak --timeout=3600 $(PYTEST_ARGS)
 
-bench: $(VENV)/dev.stamp ## the speed measurements
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/bench.stamp ## the speed measurements; BENCH_ARGS="ingest --quick" chooses
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 docs: $(VENV)/docs.stamp ## the documentation as web pages, in build/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
@@ -48,6 +49,10 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
 	$(PIP_INSTALL) --editable '.[test,check]'
+	@touch $@
+
+$(VENV)/bench.stamp: $(VENV)/run.stamp
+	$(PIP_INSTALL) --editable '.[bench]'
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/run.stamp
