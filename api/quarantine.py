@@ -69,14 +69,7 @@ def look_again(
         except SignatureError:
             refused += 1
             continue
-        names = dict(held.headers)
-        delivery = Delivery(
-            body=held.body,
-            verdict=verdict,
-            observed=held.received,
-            content_type=names.get("Content-Type"),
-            user_agent=names.get("User-Agent"),
-        )
+        delivery = Delivery(body=held.body, verdict=verdict, observed=held.received)
         position = max(position, record(delivery).position)
         quarantine.remove(held.id)
         verified += 1

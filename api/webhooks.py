@@ -50,13 +50,7 @@ def webhook() -> Response:
     body = request.get_data(cache=False)
     observed = use.now() // 1000
     verdict = _verify(use, request.environ, body, observed)
-    delivery = Delivery(
-        body=body,
-        verdict=verdict,
-        observed=observed,
-        content_type=_plain(request.environ.get("CONTENT_TYPE")),
-        user_agent=_plain(request.environ.get("HTTP_USER_AGENT")),
-    )
+    delivery = Delivery(body=body, verdict=verdict, observed=observed)
     try:
         recorded = use.writer.submit(delivery)
     except (LedgerBusy, StoreUnavailable):
@@ -81,30 +75,14 @@ def _verify(use: Services, environ: "WSGIEnvironment", body: bytes, observed: in
     except SignatureError as error:
         use.metrics.refuse(error.reason)
         if complete_dialect(headers, now=observed / 1000):
-            _put_aside(use, environ, headers, body, observed)
+            _put_aside(use, headers, body, observed)
         raise Problem(BAD_SIGNATURE, _REFUSED) from None
 
 
-def _put_aside(
-    use: Services,
-    environ: "WSGIEnvironment",
-    headers: list[tuple[str, str]],
-    body: bytes,
-    observed: int,
-) -> None:
+def _put_aside(use: Services, headers: list[tuple[str, str]], body: bytes, observed: int) -> None:
     """Quarantine what a corrected secret may verify; a failure of that changes no answer."""
-    for key, name in (("CONTENT_TYPE", "Content-Type"), ("HTTP_USER_AGENT", "User-Agent")):
-        if value := _plain(environ.get(key)):
-            headers = [*headers, (name, value)]
     try:
         if use.quarantine.keep(headers, body, observed):
             use.metrics.quarantined.inc()
     except OSError as error:
         log.warning("a request could not be put aside: %s", type(error).__name__)
-
-
-def _plain(value: str | None) -> str | None:
-    """A header as it may be kept: short and printable, since anybody can write anything in it."""
-    if not value:
-        return None
-    return "".join(c if " " <= c <= "~" else "?" for c in value[:256])

@@ -30,8 +30,6 @@ class Delivery:
     verdict: Verdict
     observed: int
     """When it reached us: milliseconds since the epoch, UTC."""
-    content_type: str | None = None
-    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
