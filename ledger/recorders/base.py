@@ -64,7 +64,25 @@ class Seen(NamedTuple):
     """(message id, stream) of deliveries that came under the message ids asked for."""
 
 
+class Change(NamedTuple):
+    """What a write does to the log."""
+
+    rows: Sequence[NewRow]
+    """What is appended."""
+    erased: Collection[int] = ()
+    """The positions whose payloads are deleted."""
+
+
+class Found(NamedTuple):
+    """A raw body in which something was found."""
+
+    position: int
+    stream: str
+    body: bytes
+
+
 Decide = Callable[[Seen], Sequence[NewRow]]
+DecideErasure = Callable[[Seen], Change]
 
 
 class Log(Protocol):
@@ -89,6 +107,20 @@ class Log(Protocol):
         Raises:
             AmbiguousCommit: the outcome is unknown.
             StoreUnavailable: nothing was written.
+        """
+
+    def erase(
+        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
+    ) -> tuple[list[int], Head]:
+        """Do as `transact`, and delete payloads in the same transaction.
+
+        Raises what `transact` raises.
+        """
+
+    def scrub(self) -> list[str]:
+        """Remove what deleted payloads left in the store's files, without stopping anyone.
+
+        Returns a sentence for each place where some of it may remain.
         """
 
     def read_log(
@@ -119,6 +151,19 @@ class Log(Protocol):
 
     def body(self, position: int) -> bytes | None:
         """Give the payload at a position: for a delivery its raw body."""
+
+    def kept(self, positions: Collection[int]) -> set[int]:
+        """Give those of these positions that have a payload."""
+
+    def connections_holding(self, needle: bytes, *, after: int, up_to: int) -> set[str]:
+        """Give the streams of connections with an event between two positions that holds these
+        bytes, payloads left out.
+        """
+
+    def bodies_holding(
+        self, needles: Sequence[bytes], *, after: int, up_to: int, limit: int
+    ) -> list[Found]:
+        """Give at most `limit` raw bodies between two positions that hold one of these bytes."""
 
     def head(self) -> Head:
         """Give the end of the log."""

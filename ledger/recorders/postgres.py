@@ -21,12 +21,15 @@ from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.base import (
     LOCK_TIMEOUT_MS,
     AmbiguousCommit,
+    Change,
     Decide,
+    DecideErasure,
     Head,
     NewRow,
     Seen,
     StoredRow,
 )
+from ledger.recorders.postgres_erasing import PostgresErasing
 
 DOWN: Final = "PostgreSQL did not take the request ({}); check that it runs and is reachable."
 REPLICA_WARNING: Final = "01000"
@@ -68,6 +71,7 @@ _INSERT: Final = """
     )
     SELECT notification_id FROM stored ORDER BY notification_id
 """
+_DELETE: Final = "DELETE FROM payloads WHERE notification_id = ANY(%s)"
 _SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS stored_events (
         originator_id text COLLATE "C" NOT NULL,
@@ -85,13 +89,15 @@ _SCHEMA: Final = """
         salt bytea NOT NULL,
         body bytea NOT NULL,
         message_id text COLLATE "C");
+    -- Nobody looks for a body, and statistics would keep copies of some.
+    ALTER TABLE payloads ALTER COLUMN body SET STATISTICS 0;
     CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
         WHERE message_id IS NOT NULL;
     CREATE TABLE IF NOT EXISTS store (name text PRIMARY KEY, value bytea NOT NULL);
 """
 
 
-class PostgresLog(PostgresApplicationRecorder):
+class PostgresLog(PostgresErasing, PostgresApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
     def __init__(
@@ -139,14 +145,29 @@ class PostgresLog(PostgresApplicationRecorder):
         now: Callable[[], int],
     ) -> tuple[list[int], Head]:
         """See `ledger.recorders.base.Log`."""
+        return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now)
+
+    def erase(
+        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
+    ) -> tuple[list[int], Head]:
+        """See `ledger.recorders.base.Log`."""
+        return self._write(streams, (), decide, now)
+
+    def _write(
+        self,
+        streams: Collection[str],
+        message_ids: Collection[str],
+        decide: DecideErasure,
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
         with self._connection() as connection:
             try:
                 seen = self._see(connection, streams, message_ids)
-                new = decide(seen)
+                change = decide(seen)
             except BaseException:
                 _abandon(connection)
                 raise
-            return self._append(connection, seen.head, new, now)
+            return self._append(connection, seen.head, change, now)
 
     def _see(
         self,
@@ -175,13 +196,16 @@ class PostgresLog(PostgresApplicationRecorder):
         self,
         connection: Connection[DictRow],
         head: Head,
-        new: Sequence[NewRow],
+        change: Change,
         now: Callable[[], int],
     ) -> tuple[list[int], Head]:
+        new = change.rows
         recorded_at = max(now(), head.recorded_at + 1)
         times = [recorded_at + index for index in range(len(new))]
         inserted: Cursor[tuple[int]] | None = None
         with _committing(connection), connection.pipeline():
+            if change.erased:
+                connection.execute(_DELETE, (list(change.erased),))
             if new:
                 inserted = _cursor(connection).execute(_INSERT, _columns(new, times), prepare=True)
             self._commit(connection)

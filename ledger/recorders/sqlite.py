@@ -18,8 +18,18 @@ from eventsourcing.persistence import Notification, PersistenceError, StoredEven
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteConnection, SQLiteCursor
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.base import AmbiguousCommit, Decide, Head, NewRow, Seen, StoredRow
+from ledger.recorders.base import (
+    AmbiguousCommit,
+    Change,
+    Decide,
+    DecideErasure,
+    Head,
+    NewRow,
+    Seen,
+    StoredRow,
+)
 from ledger.recorders.sqlite_connections import Datastore, lock_writer
+from ledger.recorders.sqlite_erasing import SQLiteErasing
 
 COLUMNS: Final = (
     "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
@@ -49,7 +59,7 @@ SCHEMA: Final = (
 )
 
 
-class SQLiteLog(SQLiteApplicationRecorder):
+class SQLiteLog(SQLiteErasing, SQLiteApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
     datastore: Datastore
@@ -118,6 +128,21 @@ class SQLiteLog(SQLiteApplicationRecorder):
         now: Callable[[], int],
     ) -> tuple[list[int], Head]:
         """See `ledger.recorders.base.Log`."""
+        return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now)
+
+    def erase(
+        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
+    ) -> tuple[list[int], Head]:
+        """See `ledger.recorders.base.Log`."""
+        return self._write(streams, (), decide, now)
+
+    def _write(
+        self,
+        streams: Collection[str],
+        message_ids: Collection[str],
+        decide: DecideErasure,
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
         with self.datastore.get_connection(commit=True) as connection:
             cursor = connection.cursor()
             try:
@@ -126,7 +151,9 @@ class SQLiteLog(SQLiteApplicationRecorder):
                 raise StoreUnavailable(BUSY.format(error)) from error
             try:
                 seen = _see(cursor, streams, message_ids)
-                positions, head = _append(cursor, seen.head, decide(seen), now)
+                change = decide(seen)
+                _delete(cursor, change.erased)
+                positions, head = _append(cursor, seen.head, change.rows, now)
             except sqlite3.Error as error:
                 connection.rollback()
                 raise StoreUnavailable(BUSY.format(error)) from error
@@ -327,6 +354,12 @@ def _see(cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection
         )
         message_streams = [(row[0], row[1]) for row in cursor.fetchall()]
     return Seen(_head(cursor), rows, message_streams)
+
+
+def _delete(cursor: SQLiteCursor, positions: Collection[int]) -> None:
+    if positions:
+        statement = "DELETE FROM payloads WHERE notification_id = ?"
+        cursor.executemany(statement, [(position,) for position in positions])
 
 
 def _append(

@@ -5,6 +5,7 @@ same order under concurrency.
 """
 
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +29,10 @@ class _OnSQLite:
         self.opened: list[SQLiteLog] = []
 
     def tearDown(self) -> None:
+        # A case stops its readers and does not wait for them: closing under one ends the process.
+        for thread in threading.enumerate():
+            if "read_continuously" in thread.name:
+                thread.join(10)
         for log in self.opened:
             log.close()
         self.folder.cleanup()

@@ -1,0 +1,63 @@
+"""What erasing needs of a SQLite log: scans for text, and leaving nothing in its files."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from eventsourcing.sqlite import SQLiteCursor
+
+from ledger.recorders.base import Found
+from ledger.recorders.sqlite_connections import Datastore, truncate_wal
+
+
+class SQLiteErasing(ABC):
+    """The part of the log that looks into states and bodies, and cleans up."""
+
+    datastore: Datastore
+    path: Path
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[SQLiteCursor]:
+        """Lend a cursor that reads."""
+
+    def connections_holding(self, needle: bytes, *, after: int, up_to: int) -> set[str]:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute(
+                "SELECT DISTINCT originator_id FROM stored_events "
+                "WHERE topic >= 'connection.' AND topic < 'connection/' "
+                "AND notification_id > ? AND notification_id <= ? AND instr(state, ?) > 0",
+                (after, up_to, needle),
+            )
+            return {row[0] for row in cursor.fetchall()}
+
+    def bodies_holding(
+        self, needles: Sequence[bytes], *, after: int, up_to: int, limit: int
+    ) -> list[Found]:
+        """See `ledger.recorders.base.Log`."""
+        matches = " OR ".join("instr(p.body, ?) > 0" for _ in needles)
+        with self._reading() as cursor:
+            cursor.execute(
+                "SELECT p.notification_id, e.originator_id, p.body FROM payloads p "
+                "JOIN stored_events e USING (notification_id) "
+                "WHERE e.topic = 'delivery.received' AND p.notification_id > ? "
+                f"AND p.notification_id <= ? AND ({matches}) ORDER BY p.notification_id LIMIT ?",
+                (after, up_to, *needles, limit),
+            )
+            return [Found(row[0], row[1], bytes(row[2])) for row in cursor.fetchall()]
+
+    def kept(self, positions: Collection[int]) -> set[int]:
+        """See `ledger.recorders.base.Log`."""
+        with self._reading() as cursor:
+            cursor.execute(
+                "SELECT notification_id FROM payloads "
+                "WHERE notification_id IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(positions)),),
+            )
+            return {row[0] for row in cursor.fetchall()}
+
+    def scrub(self) -> list[str]:
+        """See `ledger.recorders.base.Log`."""
+        return truncate_wal(lambda: self.datastore.get_connection(commit=True), self.path)
