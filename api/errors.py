@@ -139,7 +139,7 @@ def body_of(problem: Problem, request_id: str | None) -> bytes:
             {"location": one.location, "name": one.name, "message": one.message}
             for one in problem.errors
         ]
-    return json.dumps(body | problem.more).encode()
+    return json.dumps(body | problem.more, separators=(",", ":")).encode()
 
 
 def answer(problem: Problem) -> Response:

@@ -57,7 +57,9 @@ def webhook() -> Response:
         use.metrics.unavailable.inc()
         raise unavailable() from None
     use.metrics.delivered(recorded, verdict.dialect, use.monotonic() - g.began)
-    return Response(status=204, headers={"Ledger-Position": str(recorded.position)})
+    response = Response(status=204, headers={"Ledger-Position": str(recorded.position)})
+    del response.headers["Content-Type"]
+    return response
 
 
 def _verify(use: Services, environ: "WSGIEnvironment", body: bytes, observed: int) -> Verdict:
