@@ -67,6 +67,8 @@ class Kind(StrEnum):
 _WEBHOOKS: Final = frozenset({Kind.CREATED, Kind.UPDATED, Kind.EXPIRED, Kind.DISCONNECTED})
 _ENDS: Final = frozenset({Kind.DISCONNECTED, Kind.DELETE_CONFIRMED})
 _BEGINS: Final = frozenset({Kind.CREATED, Kind.BIRTH})
+PLACES: Final = {kind: 0 if kind.begins else 2 if kind.ends else 1 for kind in Kind}
+"""Where a kind stands among the claims of one instant: creation first, disconnection last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +117,7 @@ class Claim:
     @property
     def order(self) -> tuple[int, int, int, str]:
         """The key of the total order: time, creation first and disconnection last, status, id."""
-        place = 0 if self.kind.begins else 2 if self.kind.ends else 1
-        return (self.k, place, rank(self.status), self.id)
+        return (self.k, PLACES[self.kind], rank(self.status), self.id)
 
     def dated(self, k: int, *flags: str) -> "Claim":
         """Return the same statement dated `k` (milliseconds, UTC) and flagged, with its new id."""
@@ -165,10 +166,18 @@ def settle(statements: Iterable[Statement]) -> dict[str, tuple[Claim, tuple[Evid
         claim, evidence = statement.claim, statement.evidence
         if claim.stamped and claim.k > earliest[evidence.stream]:
             continue
-        known, others = standing.get(claim.id, (claim, ()))
-        if known.flags != claim.flags:
-            known = replace(known, flags=tuple(sorted({*known.flags, *claim.flags})))
-        if all(evidence.stream != other.stream for other in others):
-            others = (*others, evidence)
-        standing[claim.id] = (known, others)
+        known = standing.get(claim.id)
+        standing[claim.id] = (claim, (evidence,)) if known is None else _more(known, statement)
     return standing
+
+
+def _more(
+    known: tuple[Claim, tuple[Evidence, ...]], again: Statement
+) -> tuple[Claim, tuple[Evidence, ...]]:
+    """Add to a claim what another statement of it brings: flags and evidence."""
+    (claim, others), evidence = known, again.evidence
+    if claim.flags != again.claim.flags:
+        claim = replace(claim, flags=tuple(sorted({*claim.flags, *again.claim.flags})))
+    if all(evidence.stream != other.stream for other in others):
+        others = (*others, evidence)
+    return claim, others

@@ -4,9 +4,9 @@
 total order and walks once. Arrival, position and evidence never decide anything.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from ledger.domain.claim import ERASED, Claim, Evidence, Kind, Statement, settle
 from ledger.domain.status import Status
@@ -20,8 +20,7 @@ NULL_IS_A_VALUE: Final = frozenset({"avatar", "expiredAt"})
 """Of any other name a null states nothing, so a null reference never unbinds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One claim at its place in the order, and what it did there."""
 
     claim: Claim
@@ -71,10 +70,18 @@ def fold(connection_id: str, statements: Iterable[Statement]) -> Connection | No
     if not standing:
         return None
     walk = _Walk()
-    ordered = sorted(standing.values(), key=lambda entry: entry[0].order)
-    for claim, evidence in ordered:
+    for claim, evidence in _in_order(standing.values()):
         walk.take(claim, evidence)
     return walk.result(connection_id)
+
+
+def _in_order(
+    standing: Collection[tuple[Claim, tuple[Evidence, ...]]],
+) -> list[tuple[Claim, tuple[Evidence, ...]]]:
+    """Sort claims by their order, of which the time alone decides unless some have the same."""
+    if len({claim.k for claim, _ in standing}) == len(standing):
+        return sorted(standing, key=lambda entry: entry[0].k)
+    return sorted(standing, key=lambda entry: entry[0].order)
 
 
 def names_of(connection_id: str, known: Iterable[Statement], new: Statement) -> tuple[str, ...]:
@@ -119,21 +126,22 @@ class _Walk:
         before, first = self.status, not self.steps
         said = self._heard(claim)
         changes = self._carry(claim)
-        reassigned = changes.get(REFERENCE, (None, None))[0] is not None
-        if said is not None and said is not before:
+        turned = said is not None and said is not before
+        if turned:
             changes = {"status": (before, said), **changes}
             self.status, self.since = said, claim.k
         changed = bool(changes) or ERASED in claim.flags
         names = self._names(claim, before, said, first=first, changed=changed)
-        if reassigned and not first:
-            turned = said is not None and said is not before
+        if not first and changes.get(REFERENCE, (None, None))[0] is not None:
             names = ("connection.reassigned", *names) if turned else ("connection.reassigned",)
         if said is not None:
             self.spoken.append((claim.k, said))
-        self.was_authenticated |= claim.status in (Status.ACTIVE, Status.EXPIRED)
-        if claim.kind.begins and self.created_at is None:
+        if claim.status is Status.ACTIVE or claim.status is Status.EXPIRED:
+            self.was_authenticated = True
+        if self.created_at is None and claim.kind.begins:
             self.created_at = claim.k
-        self.flags.update(claim.flags)
+        if claim.flags:
+            self.flags.update(claim.flags)
         self.steps.append(
             Step(claim, evidence, names, self.status, self.fields.get(REFERENCE), changes)
         )
@@ -162,13 +170,15 @@ class _Walk:
     def _carry(self, claim: Claim) -> dict[str, tuple[Any, Any]]:
         """Take over what the claim carries, and give what that changed."""
         changes: dict[str, tuple[Any, Any]] = {}
-        for name, value in _stated(claim.fields):
-            if name not in self.fields or self.fields[name] != value:
-                changes[name] = (self.fields.get(name), value)
+        for name, value in claim.fields.items():
+            before = self.fields.get(name, _ABSENT)
+            if before != value and (value is not None or name in NULL_IS_A_VALUE):
+                changes[name] = (None if before is _ABSENT else before, value)
                 self.fields[name] = value
-        for key, value in _stated(claim.personal.get("userData", {})):
-            if key not in self.user_data or self.user_data[key] != value:
-                changes[f"userData.{key}"] = (self.user_data.get(key), value)
+        for key, value in claim.personal.get("userData", _NOTHING).items():
+            before = self.user_data.get(key, _ABSENT)
+            if before != value and (value is not None or key in NULL_IS_A_VALUE):
+                changes[f"userData.{key}"] = (None if before is _ABSENT else before, value)
                 self.user_data[key] = value
         return changes
 
@@ -232,22 +242,18 @@ class _Walk:
         last_k, last = self.spoken[-1]
         return any(k >= last_k - TIE_MS and said is not last for k, said in self.spoken)
 
-    def _with_clients(self) -> Iterable[Step]:
+    def _with_clients(self) -> list[Step]:
         """Let a reference that was learned late count backwards to the birth."""
+        if self.steps[0].client is not None:
+            return self.steps
         first = next((step.client for step in self.steps if step.client is not None), None)
-        for step in self.steps:
-            yield step if step.client is not None else replace(step, client=first)
+        return [
+            step if step.client is not None else step._replace(client=first) for step in self.steps
+        ]
 
 
-def _stated(part: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Give the names that the part carries a value for."""
-    return (
-        (name, value)
-        for name, value in part.items()
-        if value is not None or name in NULL_IS_A_VALUE
-    )
-
-
+_ABSENT: Final = object()
+_NOTHING: Final[Mapping[str, Any]] = {}
 _TURNS: Final[Mapping[Status, str]] = {
     Status.EXPIRED: "connection.expired",
     Status.AWAITING_2FA: "connection.awaiting_2fa",

@@ -33,6 +33,11 @@ def digest(salt: bytes, payload: bytes) -> str:
     return hashlib.sha256(salt + payload).hexdigest()
 
 
+def stated_reference(reference: str) -> bytes:
+    """Give the bytes by which the state of a connection event is told to state a reference."""
+    return _encode({"clientReferenceId": reference})[1:-1]
+
+
 def to_row(
     stream: str,
     version: int,
