@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ledger.decisions import Decisions
 from ledger.domain.errors import LedgerError
+from ledger.erasure import Erased, Erasure
 from ledger.observations import (
     Delivery,
     ListedRow,
@@ -24,6 +25,7 @@ from ledger.recorders.base import AmbiguousCommit, Head, Log, NewRow, Seen
 
 __all__ = [
     "Delivery",
+    "Erased",
     "Ledger",
     "ListedRow",
     "Observation",
@@ -81,6 +83,17 @@ class Ledger:
             # Each observation carries a receipt of its own, so that deciding again against what
             # the log holds now tells our own write from a repeat.
             return self._transact(prepared)
+
+    def forget(self, reference: str, *, by: str) -> Erased | None:
+        """Delete what may have to be forgotten of a client; None when it was never heard of.
+
+        `by` says who asked. The views must be made again afterwards, and the store's files be
+        scrubbed: `log.scrub()`.
+
+        Raises:
+            StoreUnavailable: nothing was erased, or it is not certain; ask again.
+        """
+        return Erasure(self.log, reference, by, self._now).run()
 
     def fence(self) -> Head:
         """Wait until everything recorded so far is visible, and give the end of the log."""

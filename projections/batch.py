@@ -10,8 +10,14 @@ from typing import Final, NamedTuple
 from ledger.domain.claim import Statement
 from ledger.domain.connection import Connection, fold
 from ledger.domain.errors import LedgerError
-from ledger.domain.events import ConnectionEvent, DeliveryParked, DeliveryResolved, Event
-from ledger.domain.words import CONNECTION, connection_of
+from ledger.domain.events import (
+    ClientErased,
+    ConnectionEvent,
+    DeliveryParked,
+    DeliveryResolved,
+    Event,
+)
+from ledger.domain.words import CONNECTION, connection_of, connection_stream
 from ledger.recorders.base import Log, StoredRow
 from ledger.recorders.codec import to_event
 
@@ -108,7 +114,8 @@ def read_batch(
     """Read what lies after a position; None at the end of the log.
 
     A stream that must be seen whole and does not begin in the batch is read again from its start;
-    so is one that is `blocked`. Raises StoreUnavailable.
+    so is one that is `blocked`, and one of whose payloads some were erased: its rows are to be
+    replaced. Raises StoreUnavailable.
     """
     rows = log.read_log(after, limit, up_to=up_to, payloads=True)
     if not rows:
@@ -120,14 +127,19 @@ def read_batch(
         for stream, own in streams.items()
         if own[0].version != 1 and (stream in blocked or _must_be_whole(own))
     ]
-    streams.update(_read_whole(log, parts, last))
-    told = [_tell(stream, own, after) for stream, own in streams.items()]
+    erased = _erased(rows)
+    streams.update(_read_whole(log, {*parts, *erased}, last))
+    told = [_tell(stream, own, after, fresh=stream in erased) for stream, own in streams.items()]
     return Batch(last, len(rows), told)
 
 
-def tell_streams(log: Log, streams: Iterable[str], up_to: int, since: int = 0) -> list[Told]:
+def tell_streams(
+    log: Log, streams: Iterable[str], up_to: int, since: int = 0, *, fresh: bool = False
+) -> list[Told]:
     """Read streams whole, up to a position; those that do not exist then are left out."""
-    return [_tell(stream, rows, since) for stream, rows in _read_whole(log, streams, up_to)]
+    return [
+        _tell(stream, rows, since, fresh=fresh) for stream, rows in _read_whole(log, streams, up_to)
+    ]
 
 
 def tell_rows(rows: Iterable[StoredRow]) -> Iterator[Told]:
@@ -138,6 +150,16 @@ def tell_rows(rows: Iterable[StoredRow]) -> Iterator[Told]:
 
 def _must_be_whole(rows: Sequence[StoredRow]) -> bool:
     return rows[0].stream.startswith(CONNECTION) or any(row.topic in _TOLD_WHOLE for row in rows)
+
+
+def _erased(rows: Iterable[StoredRow]) -> set[str]:
+    """Give the streams of connections of which these events say that payloads were erased."""
+    return {
+        connection_stream(connection)
+        for row in rows
+        if row.topic == ClientErased.NAME
+        for connection in getattr(to_event(row), "connections", ())
+    }
 
 
 def _read_whole(
@@ -155,11 +177,11 @@ def _by_stream(rows: Iterable[StoredRow]) -> dict[str, list[StoredRow]]:
     return streams
 
 
-def _tell(stream: str, rows: Sequence[StoredRow], since: int) -> Told:
+def _tell(stream: str, rows: Sequence[StoredRow], since: int, *, fresh: bool = False) -> Told:
     facts: list[Fact] = []
     for row in rows:
         try:
             facts.append(Fact(row.position, row.recorded_at, to_event(row)))
         except Exception as error:  # noqa: BLE001 - whatever one event does, the others go on
-            return Told(stream, facts, Trouble(row.position, reason_for(error)), since)
-    return Told(stream, facts, None, since)
+            return Told(stream, facts, Trouble(row.position, reason_for(error)), since, fresh)
+    return Told(stream, facts, None, since, fresh)

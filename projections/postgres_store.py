@@ -10,6 +10,7 @@ import psycopg
 import psycopg_pool
 from eventsourcing.persistence import InterfaceError, OperationalError
 from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger.domain.errors import StoreUnavailable
@@ -112,6 +113,19 @@ class PostgresStore(Store):
             session = PostgresSession(cursor, self._dialect, _FAULTS)
             session.run("LOCK TABLE {tracking} IN SHARE ROW EXCLUSIVE MODE")
             yield session
+
+    def scrub(self) -> list[str]:
+        """See `Store`."""
+        with _answering(), self._datastore.get_connection() as connection:
+            found = connection.execute(
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE %s "
+                "AND relnamespace = current_schema()::regnamespace",
+                (f"%\\_{self.generation}",),
+            ).fetchall()
+            for row in found:
+                table = sql.Identifier(row["relname"])
+                connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(table))
+        return []
 
     def close(self) -> None:
         """See `Store`."""

@@ -24,6 +24,7 @@ from eventsourcing.sqlite import (
 )
 
 from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.sqlite_connections import truncate_wal
 from projections.store import Session, Store
 
 READERS: Final = 32
@@ -118,6 +119,12 @@ class SQLiteStore(Store):
         """See `Store`; the one write connection is lent to one at a time."""
         with _answering(), self.recorder.datastore.transaction(commit=True) as cursor:
             yield Session(cursor, self._dialect, _FAULTS)
+
+    def scrub(self) -> list[str]:
+        """See `Store`."""
+        datastore = self.recorder.datastore
+        with _answering():
+            return truncate_wal(lambda: datastore.get_connection(commit=True), self._path)
 
     def close(self) -> None:
         """See `Store`."""

@@ -98,6 +98,13 @@ class Store(ABC):
         """Write in one transaction that excludes every other writer of this generation."""
 
     @abstractmethod
+    def scrub(self) -> list[str]:
+        """Remove what replaced rows left in the store's files, without stopping anyone.
+
+        Returns a sentence for each place where some of it may remain.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Release the connections."""
 
