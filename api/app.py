@@ -13,6 +13,8 @@ from api import (
     clients,
     connections,
     errors,
+    events,
+    forget,
     health,
     history,
     parked,
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 DOCS: Final = "/docs"
-RESOURCES: Final = (clients, connections, history, parked, quarantine, views, health)
+RESOURCES: Final = (
+    clients, connections, history, events, parked, quarantine, views, forget, health
+)  # fmt: skip
 
 _description = Blueprint("description", __name__)
 

@@ -63,7 +63,7 @@ def check() -> None:
                 "WWW-Authenticate": 'Basic realm="connection-ledger"' if browser else "Bearer"
             },
         )
-    g.token_name = token.name
+    g.token_name, g.token_scopes = token.name, token.scopes
     if scope not in token.scopes:
         raise Problem(FORBIDDEN, f"This needs a token with the scope `{scope}`.")
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from api.app import create_wsgi
+from api.arrivals import Arrivals
+from api.forgetting import Forgetting
 from api.health import Readiness, look_at_store
 from api.metrics import Metrics
 from api.services import Services
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Service", "Services", "entropy", "now_us", "open_quarantine", "open_service"]
 
 QUARANTINE_FOLDER: Final = "quarantine"
+VIEWS_S: Final = 5.0
+"""How long erasing waits for the views, in seconds."""
 
 
 def now_us() -> int:
@@ -57,6 +61,8 @@ class Service:
         ledger = Ledger(log, now=now_us, entropy=entropy)
         self._committer = Committer(ledger, on_commit=self._committed)
         self._runner = Runner(log, self._store)
+        self._arrivals = Arrivals(lambda: log.head().position, time.monotonic)
+        quarantine = open_quarantine(present)
         self.services = Services(
             settings=settings,
             log=log,
@@ -65,11 +71,19 @@ class Service:
             questions=Questions(
                 log, self._store, stale_after_ms=present.stale_after_seconds * 1000
             ),
-            quarantine=open_quarantine(present),
+            quarantine=quarantine,
             metrics=self._metrics,
             now=now_us,
             monotonic=time.monotonic,
             entropy=entropy,
+            arrivals=self._arrivals,
+            forget=Forgetting(
+                ledger=ledger,
+                quarantine=quarantine,
+                database_url=present.database_url,
+                live=self._store,
+                reached=self._reached,
+            ),
             readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
         )
         self.app: WSGIApplication = create_wsgi(self.services)
@@ -92,9 +106,20 @@ class Service:
         self._store.close()
         self._log.close()
 
+    def hang_up(self) -> None:
+        """Let readers go who wait for something new; may be called by a signal's handler."""
+        self._arrivals.stop()
+
     def _committed(self, batch: Sequence[Recorded]) -> None:
         self._metrics.committed(batch)
         self._wake.set()
+        if batch:
+            self._arrivals.announce(max(recorded.position for recorded in batch))
+
+    def _reached(self, position: int) -> bool:
+        self._wake.set()
+        self._arrivals.announce(position)
+        return self._runner.wait_for(position, VIEWS_S)
 
 
 def open_service(settings: Settings, *, present: Callable[[], Settings] | None = None) -> Service:

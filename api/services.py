@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from flask import current_app
 
+from api.arrivals import Arrivals
+from api.forgetting import Forgetting
 from api.metrics import Metrics
 from api.settings import Settings
 from ledger.application import Observation, Recorded
@@ -65,6 +67,9 @@ class Services:
     """Gives seconds that never go back."""
     entropy: Callable[[int], bytes]
     """Gives that many random bytes."""
+    arrivals: Arrivals
+    """Where readers of the feed wait."""
+    forget: Forgetting
     readiness: Callable[[], str]
     """Gives `ok` when a write would be durable now."""
 

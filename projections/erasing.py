@@ -1,4 +1,4 @@
-"""Making the rows of an erased client again, in views that may not read the log any more.
+"""Making the rows of an erased client again, in every copy of the views that there is.
 
 Views that follow the log meet `client.erased` in it and do the same there (`projections.batch`):
 so what was read before the erasure and written after it does not stay either.
@@ -11,15 +11,36 @@ from ledger.recorders.base import Log
 from projections.applying import intend, write_apart
 from projections.batch import tell_streams
 from projections.blocked import read_blocks
+from projections.opening import generations, open_generation
 from projections.registry import all_projections
 from projections.store import Store
 
 
-def erase(log: Log, store: Store, connections: Collection[str]) -> None:
-    """Replace every row of these connections by what the log still tells, up to where the views
-    have read.
+def erase_views(
+    log: Log, database_url: str, connections: Collection[str], live: Store | None = None
+) -> list[str]:
+    """Erase in every generation of the views of this log, and in what their files keep of it.
 
-    Raises StoreUnavailable when nothing was replaced.
+    `live` is the one that this process has open already. Returns a sentence for each place where
+    copies may remain. Raises StoreUnavailable.
+    """
+    remains = []
+    for generation in generations(database_url):
+        if live is not None and live.generation == generation:
+            remains += _erase(log, live, connections)
+            continue
+        store = open_generation(database_url, generation)
+        try:
+            remains += _erase(log, store, connections)
+        finally:
+            store.close()
+    return remains
+
+
+def _erase(log: Log, store: Store, connections: Collection[str]) -> list[str]:
+    """Replace every row of these connections by what the log still tells of them.
+
+    That is, up to where the views have read.
     """
     projections = all_projections(log.key)
     streams = sorted(connection_stream(connection) for connection in connections)
@@ -30,3 +51,4 @@ def erase(log: Log, store: Store, connections: Collection[str]) -> None:
             position = positions[projection.name]
             told = tell_streams(log, streams, position, position, fresh=True)
             write_apart(session, intend(projection, told, blocks))
+    return store.scrub()

@@ -39,6 +39,40 @@ def find_store(database_url: str) -> Store | None:
     return None
 
 
+def generations(database_url: str) -> list[int]:
+    """Give the number of every copy of the views of this log that there is.
+
+    Raises StoreUnavailable.
+    """
+    path = sqlite_path(database_url)
+    if path is not None:
+        from projections.sqlite_store import found_generations
+
+        return found_generations(path)
+    from projections.postgres_store import PostgresStore
+
+    store = PostgresStore(database_url)
+    try:
+        return store.generations()
+    finally:
+        store.close()
+
+
+def open_generation(database_url: str, generation: int) -> Store:
+    """Open a copy of the views for writing, as it is.
+
+    Raises StoreUnavailable when it cannot be opened.
+    """
+    path = sqlite_path(database_url)
+    if path is not None:
+        from projections.sqlite_store import SQLiteStore, views_path
+
+        return SQLiteStore(views_path(path, generation), writer=True, generation=generation)
+    from projections.postgres_store import PostgresStore
+
+    return PostgresStore(database_url, generation=generation)
+
+
 def _store(database_url: str, *, writer: bool) -> Store:
     path = sqlite_path(database_url)
     if path is not None:

@@ -114,6 +114,16 @@ class PostgresStore(Store):
             session.run("LOCK TABLE {tracking} IN SHARE ROW EXCLUSIVE MODE")
             yield session
 
+    def generations(self) -> list[int]:
+        """Give the numbers of all generations that this database holds."""
+        with self.reading() as session:
+            rows = session.rows(
+                "SELECT substring(relname FROM 16) AS number FROM pg_class WHERE relkind = 'r' "
+                "AND relname ~ '^views_tracking_[0-9]+$' "
+                "AND relnamespace = current_schema()::regnamespace"
+            )
+        return sorted(int(row["number"]) for row in rows)
+
     def scrub(self) -> list[str]:
         """See `Store`."""
         with _answering(), self._datastore.get_connection() as connection:

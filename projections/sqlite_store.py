@@ -5,6 +5,7 @@ is why `synchronous=NORMAL` is enough here and not in the log.
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,14 @@ DOWN: Final = "The views' file could not be used ({}); try again, or see `doctor
 def views_path(database: Path, generation: int) -> Path:
     """Name the file of a generation of the views of a SQLite log."""
     return database.with_name(f"{database.stem}.views-{generation}.db")
+
+
+def found_generations(database: Path) -> list[int]:
+    """Give the numbers of the views' files beside a SQLite log."""
+    name = re.compile(re.escape(database.stem) + r"\.views-([0-9]+)\.db")
+    with _answering():
+        matches = [name.fullmatch(file.name) for file in database.absolute().parent.iterdir()]
+    return sorted(int(match[1]) for match in matches if match)
 
 
 class _Writers(SQLiteConnectionPool):

@@ -38,9 +38,14 @@ def serve(host: str, port: int) -> None:
     except (OSError, ValueError) as error:
         service.stop()
         unavailable(f"Cannot listen on {host}:{port} ({error}). Give another --host or --port.")
-    for one in (signal.SIGTERM, signal.SIGINT):
-        # a flag, not an exception: that could fall into the reading of a request
-        signal.signal(one, lambda *_: server.stop())
+
+    def end(*_: object) -> None:
+        # flags, not an exception: that could fall into the reading of a request
+        service.hang_up()
+        server.stop()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     service.start()
     click.echo(f"Listening on {server.url}")
     sys.stdout.flush()
