@@ -97,7 +97,7 @@ def events(query: dict[str, Any]) -> Any:
     if not rows and query["wait"]:
         rows, reached = _wait(use, reached, query["wait"], *asked)
     full = len(rows) == query["limit"]
-    page = Page[Any](tuple(_item(row) for row in rows), (reached,) if full else None)
+    page = Page(tuple(_item(row) for row in rows), (reached,) if full else None)
     body = {"items": page.items, "next_cursor": next_cursor(page), "next_after": reached}
     return body, 200, {"Ledger-Position": str(reached)}
 
