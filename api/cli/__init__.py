@@ -17,6 +17,9 @@ COMMANDS: Final = {
     "history": "api.cli.history:history",
     "parked": "api.cli.parked:parked",
     "quarantine": "api.cli.quarantine:quarantine",
+    "forget": "api.cli.forget:forget",
+    "backup": "api.cli.backup:backup",
+    "doctor": "api.cli.doctor:doctor",
     "sign": "api.cli.sign:sign",
     "token": "api.cli.token:token",
 }

@@ -9,7 +9,8 @@ import click
 import requests
 
 from api.bootstrap import entropy, now_us
-from api.cli.output import unavailable
+from api.cli.output import findings, unavailable
+from api.errors import NOT_FOUND
 from api.settings import Settings
 from ledger.application import Ledger
 from ledger.domain.errors import WriterLocked
@@ -69,6 +70,8 @@ class Remote:
             body = None
         if not isinstance(body, dict):
             unavailable(f"What answers at --url is not a ledger (status {answer.status_code}).")
+        if answer.status_code == NOT_FOUND.status:
+            findings(str(body.get("detail", "")))
         if not answer.ok:
             unavailable(f"The service refused ({answer.status_code}): {body.get('detail', '')}")
         return body

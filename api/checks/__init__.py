@@ -1,0 +1,1 @@
+"""What `doctor` looks at: each check gives findings, and a bad one says what to do."""
