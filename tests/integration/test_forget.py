@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from api.logs import configure
@@ -23,8 +24,10 @@ from tests.erasing import (
     canary,
     deliver_all,
     left,
+    left_in_files,
     user,
 )
+from tests.postgres import PostgresServer
 from tests.projected import dump, open_generation
 from tests.serving import READ, WRITE, Serving
 
@@ -270,3 +273,24 @@ def test_the_event_says_who_asked_and_what_went(serving: Serving) -> None:
     assert item["data"]["by"] == "chief"
     assert item["data"]["connections"] == [CONNECTION, SECOND]
     assert item["data"]["claims"] == 6
+
+
+def test_postgresql_holds_nothing_on_disk_after_what_the_how_to_says(tmp_path: Path) -> None:
+    """No data file, no write-ahead log; before it both do, as the how-to says."""
+    page = (Path(__file__).parents[2] / "docs/how-to/erase-a-person.md").read_text()
+    statements = page.split("```sql\n")[1].split("```")[0].split(";\n")
+    with PostgresServer() as server:
+        url = server.create_database()
+        with psycopg.connect(url, autocommit=True) as connection:
+            [[folder]] = connection.execute("SHOW data_directory").fetchall()
+            with Serving(url, tmp_path) as serving:
+                deliver_all(serving)
+                serving.read("/api/connections")
+                connection.execute("ANALYZE")
+                forget(serving)
+                connection.execute("CHECKPOINT")
+                assert left_in_files(Path(folder)) != {}
+                for statement in statements:
+                    connection.execute(statement.encode())
+                assert left_in_files(Path(folder)) == {}
+                serving.tell("updated", CONNECTION, ref=REFERENCE, at=NOON + 9000)
