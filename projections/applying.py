@@ -40,7 +40,7 @@ def intend(projection: Projection, told: Iterable[Told], blocks: Blocks) -> list
     return [
         _intend(projection, one, blocks.get((projection.name, one.stream)))
         for one in told
-        if projection.wants(one.stream)
+        if one.stream.startswith(projection.streams)
     ]
 
 

@@ -8,6 +8,35 @@ from projections.batch import Told
 Params = Mapping[str, Any]
 
 
+class Table(NamedTuple):
+    """A table of a view."""
+
+    name: str
+    """Without the suffix of its generation."""
+    columns: str
+    """As they are declared, in the words of `projections.store`."""
+    key: tuple[str, ...]
+    """The columns that tell its rows apart: a unique index, which a rebuild makes last."""
+    indexes: Mapping[str, tuple[str, ...]] = {}
+    """Its other indexes by name: their columns."""
+
+    @property
+    def create(self) -> str:
+        """The statement that makes it where it is missing."""
+        return f"CREATE TABLE IF NOT EXISTS {self.name}{{g}} ({self.columns})"
+
+    @property
+    def create_indexes(self) -> list[str]:
+        """The statements that make its indexes where they are missing."""
+        kinds = [("key", "UNIQUE INDEX", self.key)]
+        kinds += [(name, "INDEX", columns) for name, columns in self.indexes.items()]
+        return [
+            f"CREATE {kind} IF NOT EXISTS {self.name}{{g}}_{name} "
+            f"ON {self.name}{{g}} ({', '.join(columns)})"
+            for name, kind, columns in kinds
+        ]
+
+
 class Write(NamedTuple):
     """One row to be written: a statement of the projection and its named parameters."""
 
@@ -22,16 +51,18 @@ class Projection(Protocol):
     """The key under which its position is tracked."""
     version: int
     """Raised whenever the same events would give other rows."""
-    tables: Sequence[str]
-    """Statements that make its tables where they are missing."""
+    streams: tuple[str, ...]
+    """How the names of the streams that concern it begin."""
+    tables: Sequence[Table]
+    """Its tables; no other projection writes them."""
     statements: Sequence[str]
     """Every statement it writes with, in the order in which a batch executes them.
 
     An INSERT names its parameters like its columns and meets each row once in a batch.
     """
-
-    def wants(self, stream: str) -> bool:
-        """Tell whether a stream concerns it."""
+    plain: Sequence[str]
+    """Those INSERTs that, in a view made from nothing stream by stream, never meet a row that is
+    there already: a rebuild may load their rows in bulk."""
 
     def writes(self, told: Told) -> Iterable[Write]:
         """Turn what is told about one stream into rows; `told.since` is in the view already."""

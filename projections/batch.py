@@ -61,19 +61,23 @@ class Told:
         """The fold of everything told; None for a stream that is not a connection's."""
         return self._fold(self.facts)
 
-    @cached_property
+    @property
     def before(self) -> Connection | None:
         """The fold of what is in the view already."""
         return self._fold(self.old)
 
-    @cached_property
+    @property
     def old(self) -> Sequence[Fact]:
         """What is in the view already."""
+        if self.since == 0:
+            return ()
         return [fact for fact in self.facts if fact.position <= self.since]
 
-    @cached_property
+    @property
     def new(self) -> Sequence[Fact]:
         """What is not in the view yet."""
+        if self.since == 0:
+            return self.facts
         return [fact for fact in self.facts if fact.position > self.since]
 
     def _fold(self, facts: Iterable[Fact]) -> Connection | None:
@@ -92,11 +96,11 @@ class Batch(NamedTuple):
     told: Sequence[Told]
 
 
-def statements(facts: Iterable[Fact]) -> Iterator[tuple[Fact, Statement]]:
+def statements(facts: Iterable[Fact]) -> list[tuple[Fact, Statement]]:
     """Give the facts that are statements about a connection."""
-    for fact in facts:
-        if isinstance(fact.event, ConnectionEvent):
-            yield fact, fact.event.statement
+    return [
+        (fact, fact.event.statement) for fact in facts if isinstance(fact.event, ConnectionEvent)
+    ]
 
 
 def reason_for(error: BaseException) -> str:

@@ -61,7 +61,7 @@ class Folding:
             placed
             for told in self._told(ids, position)
             for placed in entries_of(told.connection, told.facts)
-            if placed.entry.client_reference_id == reference
+            if placed.client == reference
         ]
         return self._page(entries, position, wanted)
 

@@ -26,4 +26,6 @@ def tables() -> Iterator[str]:
     """Give every statement that makes a table of the views."""
     yield BLOCKED_TABLE
     for projection in all_projections(b""):
-        yield from projection.tables
+        for table in projection.tables:
+            yield table.create
+            yield from table.create_indexes

@@ -37,5 +37,5 @@ def short_id(connection_id: str, store_key: bytes) -> str:
     A connection id is a credential at the provider, so logs never show one. `store_key` is the
     store's own random key, so the short form cannot be computed without the store.
     """
-    digest = hmac.new(store_key, connection_id.encode(), hashlib.sha256).hexdigest()
-    return f"conn~{digest[:8]}"
+    digest = hmac.digest(store_key, connection_id.encode(), "sha256")
+    return f"conn~{digest[:4].hex()}"

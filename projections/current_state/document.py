@@ -1,9 +1,11 @@
 """From the fold of a connection to what is answered about it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
+
+from ledger.domain.claim import Evidence
 from ledger.domain.connection import Connection, Step
 from ledger.domain.status import Status
 from projections.answers import ClientView, ConnectionView
@@ -15,10 +17,7 @@ BEST_FIRST: Final = (Status.ACTIVE, Status.AWAITING_2FA, Status.EXPIRED)
 def connection_view(connection: Connection) -> ConnectionView:
     """Give what is true of a connection; whether it is stale depends on when one asks."""
     fields = connection.fields
-    newest = max(
-        (evidence for step in connection.steps for evidence in step.evidence),
-        key=lambda evidence: (evidence.observed, evidence.stream),
-    )
+    newest = _newest(connection.steps)
     return ConnectionView(
         id=connection.id,
         client_reference_id=connection.client,
@@ -71,6 +70,16 @@ def client_view(reference: str, views: Iterable[ConnectionView], *, known: bool)
 def _best(live: Sequence[ConnectionView]) -> str | None:
     said = {view.status for view in live}
     return next((status for status in BEST_FIRST if status in said), None)
+
+
+def _newest(steps: Sequence[Step]) -> Evidence:
+    newest = steps[0].evidence[0]
+    for step in steps:
+        for evidence in step.evidence:
+            later = evidence.observed - newest.observed
+            if later > 0 or (later == 0 and evidence.stream > newest.stream):
+                newest = evidence
+    return newest
 
 
 def _updated_at(carried: int | None, steps: Sequence[Step]) -> int | None:

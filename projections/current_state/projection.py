@@ -7,20 +7,20 @@ import msgspec
 
 from ledger.domain.words import CONNECTION, short_id
 from projections.answers import ConnectionView
-from projections.base import Params, Write
+from projections.base import Params, Table, Write
 from projections.batch import Told
 from projections.current_state.document import connection_view
 
-TABLE: Final = """CREATE TABLE IF NOT EXISTS current_state{g} (
-    id {text} PRIMARY KEY,
+CONNECTIONS: Final = Table(
+    "current_state",
+    """id {text} NOT NULL,
     short_id {text} NOT NULL,
     client_ref {text},
     status {text},
     last_evidence_at BIGINT NOT NULL,
-    document TEXT NOT NULL)"""
-INDEXES: Final = tuple(
-    f"CREATE INDEX IF NOT EXISTS current_state{{g}}_{column} ON current_state{{g}} ({column})"
-    for column in ("short_id", "client_ref", "status")
+    document TEXT NOT NULL""",
+    key=("id",),
+    indexes={column: (column,) for column in ("short_id", "client_ref", "status")},
 )
 UPSERT: Final = """INSERT INTO current_state{g}
     (id, short_id, client_ref, status, last_evidence_at, document)
@@ -28,7 +28,7 @@ UPSERT: Final = """INSERT INTO current_state{g}
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
     last_evidence_at = excluded.last_evidence_at, document = excluded.document"""
 
-
+_encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
 
 
@@ -37,7 +37,7 @@ def document_of(view: ConnectionView) -> str:
 
     Raises msgspec.ValidationError when a field has another type than answers promise.
     """
-    document = msgspec.json.encode(view)
+    document = _encode(view)
     _decode(document)
     return document.decode()
 
@@ -47,16 +47,14 @@ class CurrentState:
 
     name = "current_state"
     version = 1
-    tables: Sequence[str] = (TABLE, *INDEXES)
+    streams: tuple[str, ...] = (CONNECTION,)
+    tables: Sequence[Table] = (CONNECTIONS,)
     statements: Sequence[str] = (UPSERT,)
+    plain: Sequence[str] = (UPSERT,)
 
     def __init__(self, key: bytes) -> None:
         """Make short forms of ids with the log's key."""
         self._key = key
-
-    def wants(self, stream: str) -> bool:
-        """See `Projection`."""
-        return stream.startswith(CONNECTION)
 
     def writes(self, told: Told) -> Iterable[Write]:
         """See `Projection`."""

@@ -12,23 +12,29 @@ from ledger.domain.events import (
 )
 from ledger.domain.words import DELIVERY
 from projections.answers import ParkedDelivery
-from projections.base import Params, Write
+from projections.base import Params, Table, Write
 from projections.batch import Fact, Told
 
-PARKED: Final = """CREATE TABLE IF NOT EXISTS parked{g} (
-    stream {text} PRIMARY KEY,
+PARKED: Final = Table(
+    "parked",
+    """stream {text} NOT NULL,
     position BIGINT NOT NULL,
     reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     type TEXT,
     size BIGINT NOT NULL,
     observed_at BIGINT NOT NULL,
-    dialect TEXT)"""
-BY_POSITION: Final = "CREATE INDEX IF NOT EXISTS parked{g}_position ON parked{g} (position)"
-DIALECTS: Final = """CREATE TABLE IF NOT EXISTS dialects{g} (
-    dialect {text} PRIMARY KEY,
+    dialect TEXT""",
+    key=("stream",),
+    indexes={"position": ("position",)},
+)
+DIALECTS: Final = Table(
+    "dialects",
+    """dialect {text} NOT NULL,
     last_observed_at BIGINT NOT NULL,
-    number BIGINT NOT NULL)"""
+    number BIGINT NOT NULL""",
+    key=("dialect",),
+)
 RESOLVE: Final = "DELETE FROM parked{g} WHERE stream = :stream"
 PARK: Final = """INSERT INTO parked{g}
     (stream, position, reason, detail, type, size, observed_at, dialect)
@@ -47,18 +53,17 @@ class Deliveries:
 
     name = "deliveries"
     version = 1
-    tables: Sequence[str] = (PARKED, BY_POSITION, DIALECTS)
+    streams: tuple[str, ...] = (DELIVERY,)
+    tables: Sequence[Table] = (PARKED, DIALECTS)
     statements: Sequence[str] = (RESOLVE, PARK, HEARD)
-
-    def wants(self, stream: str) -> bool:
-        """See `Projection`."""
-        return stream.startswith(DELIVERY)
+    plain: Sequence[str] = (PARK,)
 
     def writes(self, told: Told) -> Iterable[Write]:
         """See `Projection`."""
         if any(isinstance(f.event, DeliveryParked | DeliveryResolved) for f in told.facts):
             parked = parked_delivery(told.stream, told.facts)
-            yield Write(RESOLVE, {"stream": told.stream})
+            if told.old or told.fresh:
+                yield Write(RESOLVE, {"stream": told.stream})
             if parked is not None:
                 yield Write(PARK, {name: getattr(parked, name) for name in parked.__slots__})
         for fact in told.new:

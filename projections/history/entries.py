@@ -1,43 +1,102 @@
 """From the fold of a connection and its stored events to the entries of its history.
 
-The one place where entries are made: the projection writes them, and questions about the past make
-them again from the log.
+The one place where entries are made: the projection writes what they are made of, and questions
+about the past make them from the log.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ledger.domain.claim import Claim
+from msgspec import Struct
+
+from ledger.domain.claim import PLACES
 from ledger.domain.connection import REFERENCE, Connection, Step
+from ledger.domain.status import rank
 from projections.answers import EvidenceView, HistoryEntry
 from projections.batch import Fact, statements
 from projections.history.summary import summary
 from projections.times import readable, source_of
 
 REASSIGNED: Final = "connection.reassigned"
+Changes = Mapping[str, tuple[Any, Any]]
+
+
+class Details(Struct, frozen=True, array_like=True, gc=False):
+    """What an entry is made of, beside the columns of its row: the view keeps it as a document."""
+
+    recorded_as: str | None
+    recorded_at: int
+    late: bool
+    status: str | None
+    changes: Changes
+    """Name to (before, after)."""
+    fields: Mapping[str, Any]
+    """What the claim carried."""
+    user_data: Mapping[str, Any] | None
+    flags: tuple[str, ...]
+    evidence: tuple[tuple[str, str, int], ...]
+    """Of each piece: its stream, its channel, and when it reached us."""
 
 
 class Placed(NamedTuple):
-    """An entry, and where it stands among others."""
+    """An entry to be, and where it stands among others."""
 
-    entry: HistoryEntry
+    client: str | None
+    position: int
     n: int
     """Tells entries of one stored event apart."""
+    connection_id: str
+    type: str
+    occurred_at: int
     place: int
     """The order of entries of one instant (as in the fold: creation first, deletion last)."""
     bound_at: int
     """The position from which on it is known whose it is."""
+    details: Details
 
     @property
     def by_position(self) -> tuple[int, int]:
         """The sort key of the log's order."""
-        return (self.entry.position, self.n)
+        return (self.position, self.n)
 
     @property
     def by_occurrence(self) -> tuple[int, int, int, int]:
         """The sort key of the provider's clock."""
-        return (self.entry.occurred_at, self.place, self.entry.position, self.n)
+        return (self.occurred_at, self.place, self.position, self.n)
+
+    @property
+    def entry(self) -> HistoryEntry:
+        """The entry, for an answer."""
+        details = self.details
+        changes = {
+            name: {"from": readable(name, before), "to": readable(name, after)}
+            for name, (before, after) in sorted(details.changes.items())
+        }
+        _, channel, observed_at = details.evidence[0]
+        return HistoryEntry(
+            position=self.position,
+            type=self.type,
+            recorded_as=details.recorded_as,
+            connection_id=self.connection_id,
+            client_reference_id=self.client,
+            occurred_at=self.occurred_at,
+            observed_at=observed_at,
+            recorded_at=details.recorded_at,
+            source=source_of(channel),
+            late=details.late,
+            summary=summary(self.type, details.status, changes),
+            data={"changes": changes, "status": details.status, **_carried(details)},
+            evidence=tuple([EvidenceView(None, *evidence) for evidence in details.evidence]),
+        )
+
+
+def _carried(details: Details) -> dict[str, Any]:
+    carried = {name: readable(name, value) for name, value in sorted(details.fields.items())}
+    if details.user_data is not None:
+        carried["userData"] = dict(sorted(details.user_data.items()))
+    if details.flags:
+        carried["flags"] = sorted(details.flags)
+    return carried
 
 
 def bindings(facts: Iterable[Fact]) -> dict[str, int]:
@@ -45,8 +104,8 @@ def bindings(facts: Iterable[Fact]) -> dict[str, int]:
     first: dict[str, int] = {}
     for fact, statement in statements(facts):
         reference = statement.claim.fields.get(REFERENCE)
-        if reference is not None:
-            first.setdefault(reference, fact.position)
+        if reference is not None and reference not in first:
+            first[reference] = fact.position
     return first
 
 
@@ -56,77 +115,80 @@ def entries_of(
     """Make the entries of a connection that was folded from these facts, from a step on."""
     if connection is None:
         return []
-    told: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    told: dict[str, list[tuple[Fact, str]]] = {}
     for fact, statement in statements(facts):
-        told[statement.claim.id, statement.evidence.stream].append(fact)
-    # Later events of the same claim only bring more evidence: they do not move its entries.
-    recorded = {
-        step.claim.id: told[step.claim.id, step.evidence[0].stream] for step in connection.steps
-    }
+        told.setdefault(statement.claim.id, []).append((fact, statement.evidence.stream))
+    steps = connection.steps
+    recorded = [_recorded(step, told[step.claim.id]) for step in steps]
+    late = _late(steps, [own[0].position for own in recorded])
     bound = bindings(facts)
-    late = _late([(recorded[step.claim.id][0].position, step.claim) for step in connection.steps])
-    return [
-        placed
-        for step in connection.steps[start:]
-        for placed in _of_step(step, recorded[step.claim.id], bound, step.claim.id in late)
-    ]
+    placed: list[Placed] = []
+    for i in range(start, len(steps)):
+        placed += _of_step(steps[i], recorded[i], bound, i in late)
+    return placed
+
+
+def _recorded(step: Step, told: Sequence[tuple[Fact, str]]) -> Sequence[Fact]:
+    """Give the events that a claim's entries rest on: those of its first evidence.
+
+    Later events of the same claim only bring more evidence: they do not move its entries.
+    """
+    first = step.evidence[0].stream
+    return [fact for fact, stream in told if stream == first]
 
 
 def _of_step(
     step: Step, recorded: Sequence[Fact], bound: Mapping[str, int], late: bool
-) -> Iterator[Placed]:
-    by_name = {fact.event.NAME: fact for fact in reversed(recorded)}
-    evidence = tuple(EvidenceView(None, e.stream, e.channel, e.observed) for e in step.evidence)
-    taken: dict[int, int] = defaultdict(int)
+) -> list[Placed]:
+    claim, client = step.claim, step.client
+    place = PLACES[claim.kind] * 8 + rank(claim.status)
+    known = 0 if client is None else bound.get(client, 0)
+    evidence = tuple([(e.stream, e.channel, e.observed) for e in step.evidence])
+    made: list[Placed] = []
     for name in step.names:
-        fact = by_name.get(name, recorded[0])
-        data = _data(name, step)
-        entry = HistoryEntry(
-            position=fact.position,
-            type=name,
-            recorded_as=None if name == fact.event.NAME else fact.event.NAME,
-            connection_id=step.claim.connection_id,
-            client_reference_id=step.client,
-            occurred_at=step.claim.k,
-            observed_at=step.evidence[0].observed,
-            recorded_at=fact.recorded_at,
-            source=source_of(step.evidence[0].channel),
-            late=late,
-            summary=summary(name, step.status, data["changes"]),
-            data=data,
-            evidence=evidence,
+        fact = recorded[0]
+        if name != fact.event.NAME:
+            fact = next((other for other in recorded if name == other.event.NAME), fact)
+        position = fact.position
+        details = Details(
+            None if name == fact.event.NAME else fact.event.NAME,
+            fact.recorded_at,
+            late,
+            step.status,
+            step.changes if len(step.names) == 1 else _share(name, step),
+            claim.fields,
+            claim.personal.get("userData"),
+            claim.flags,
+            evidence,
         )
-        known = bound.get(step.client, 0) if step.client is not None else 0
-        _, place, rank, _ = step.claim.order
-        yield Placed(entry, taken[fact.position], place * 8 + rank, max(fact.position, known))
-        taken[fact.position] += 1
+        n = sum(other.position == position for other in made) if made else 0
+        since = position if position > known else known
+        made.append(
+            Placed(client, position, n, claim.connection_id, name, claim.k, place, since, details)
+        )
+    return made
 
 
-def _data(name: str, step: Step) -> dict[str, Any]:
-    names = sorted(step.changes)
-    if len(step.names) > 1 and REASSIGNED in step.names:
-        names = [n for n in names if (n == REFERENCE) is (name == REASSIGNED)]
-    changes = {}
-    for changed in names:
-        before, after = step.changes[changed]
-        changes[changed] = {"from": readable(changed, before), "to": readable(changed, after)}
-    data: dict[str, Any] = {"changes": changes, "status": step.status}
-    fields = step.claim.fields
-    data.update((field, readable(field, fields[field])) for field in sorted(fields))
-    user_data = step.claim.personal.get("userData")
-    if user_data is not None:
-        data["userData"] = {key: user_data[key] for key in sorted(user_data)}
-    if step.claim.flags:
-        data["flags"] = sorted(step.claim.flags)
-    return data
+def _share(name: str, step: Step) -> Changes:
+    """Give what belongs to one of two entries of a step that gives the connection away."""
+    if REASSIGNED not in step.names:
+        return step.changes
+    return {
+        changed: values
+        for changed, values in step.changes.items()
+        if (changed == REFERENCE) is (name == REASSIGNED)
+    }
 
 
-def _late(claims: Iterable[tuple[int, Claim]]) -> set[str]:
-    """Give the ids of claims that were recorded after one with a greater time."""
-    late: set[str] = set()
+def _late(steps: Sequence[Step], positions: Sequence[int]) -> set[int]:
+    """Give the numbers of the steps that were recorded after one with a greater time."""
+    late: set[int] = set()
+    if sorted(positions) == positions:
+        return late
     latest = None
-    for _, claim in sorted(claims, key=lambda found: found[0]):
-        if latest is not None and claim.k < latest:
-            late.add(claim.id)
-        latest = claim.k if latest is None else max(latest, claim.k)
+    for i in sorted(range(len(steps)), key=lambda i: positions[i]):
+        k = steps[i].claim.k
+        if latest is not None and k < latest:
+            late.add(i)
+        latest = k if latest is None else max(latest, k)
     return late

@@ -6,15 +6,16 @@ from typing import Any, Final
 import msgspec
 
 from ledger.domain.words import CONNECTION, connection_of
-from projections.base import Params, Write
+from projections.base import Params, Table, Write
 from projections.batch import Told, statements
 from projections.history.entries import Placed, bindings, entries_of
 
 NO_CLIENT: Final = ""
 """Stands in the key for entries of connections that belong to no client."""
 
-TABLE: Final = """CREATE TABLE IF NOT EXISTS history{g} (
-    client_ref {text} NOT NULL,
+ENTRIES: Final = Table(
+    "history",
+    """client_ref {text} NOT NULL,
     position BIGINT NOT NULL,
     n SMALLINT NOT NULL,
     connection_id {text} NOT NULL,
@@ -22,17 +23,19 @@ TABLE: Final = """CREATE TABLE IF NOT EXISTS history{g} (
     occurred_at BIGINT NOT NULL,
     place SMALLINT NOT NULL,
     bound_at_position BIGINT NOT NULL,
-    document TEXT NOT NULL,
-    PRIMARY KEY (client_ref, position, n)) {clustered}"""
-BINDINGS: Final = """CREATE TABLE IF NOT EXISTS history_bindings{g} (
-    client_ref {text} NOT NULL,
+    document TEXT NOT NULL""",
+    key=("client_ref", "position", "n"),
+    indexes={
+        "connection": ("connection_id", "position", "n"),
+        "timeline": ("client_ref", "occurred_at", "place", "position", "n"),
+    },
+)
+BINDINGS: Final = Table(
+    "history_bindings",
+    """client_ref {text} NOT NULL,
     connection_id {text} NOT NULL,
-    bound_at_position BIGINT NOT NULL,
-    PRIMARY KEY (client_ref, connection_id)) {clustered}"""
-INDEXES: Final = (
-    "CREATE INDEX IF NOT EXISTS history{g}_connection ON history{g} (connection_id, position, n)",
-    """CREATE INDEX IF NOT EXISTS history{g}_timeline
-    ON history{g} (client_ref, occurred_at, place, position, n)""",
+    bound_at_position BIGINT NOT NULL""",
+    key=("client_ref", "connection_id"),
 )
 FORGET: Final = "DELETE FROM history{g} WHERE connection_id = :connection_id"
 DELETE: Final = (
@@ -49,6 +52,7 @@ BIND: Final = """INSERT INTO history_bindings{g} (client_ref, connection_id, bou
     VALUES (:client_ref, :connection_id, :bound_at_position) ON CONFLICT DO NOTHING"""
 
 Key = tuple[str, int, int]
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class History:
@@ -56,28 +60,27 @@ class History:
 
     name = "history"
     version = 1
-    tables: Sequence[str] = (TABLE, BINDINGS, *INDEXES)
+    streams: tuple[str, ...] = (CONNECTION,)
+    tables: Sequence[Table] = (ENTRIES, BINDINGS)
     statements: Sequence[str] = (FORGET, DELETE, UPSERT, BIND)
-
-    def wants(self, stream: str) -> bool:
-        """See `Projection`."""
-        return stream.startswith(CONNECTION)
+    plain: Sequence[str] = (UPSERT, BIND)
 
     def writes(self, told: Told) -> Iterable[Write]:
         """See `Projection`; rows that stay as they are are not written again."""
         connection_id = connection_of(told.stream)
-        held: dict[Key, Placed] = {}
-        start = _first_changed(told)
+        start, held = _first_changed(told), dict[Key, Placed]()
         if told.fresh:
             yield Write(FORGET, {"connection_id": connection_id})
         elif start is None:
             held = _keyed(entries_of(told.before, told.old))
-        wanted = _keyed(entries_of(told.connection, told.facts, start or 0))
-        for client_ref, position, n in held.keys() - wanted.keys():
-            yield Write(DELETE, {"client_ref": client_ref, "position": position, "n": n})
-        for key, placed in wanted.items():
-            if held.get(key) != placed:
-                yield Write(UPSERT, _row(key, placed))
+        wanted = entries_of(told.connection, told.facts, start or 0)
+        if held:
+            kept = _keyed(wanted)
+            for client_ref, position, n in held.keys() - kept.keys():
+                yield Write(DELETE, {"client_ref": client_ref, "position": position, "n": n})
+            wanted = [placed for key, placed in kept.items() if held.get(key) != placed]
+        for placed in wanted:
+            yield Write(UPSERT, _row(placed))
         for client_ref, position in bindings(told.facts if told.fresh else told.new).items():
             row = {"client_ref": client_ref, "connection_id": connection_id}
             yield Write(BIND, {**row, "bound_at_position": position})
@@ -111,23 +114,19 @@ def _first_changed(told: Told) -> int | None:
 
 
 def _keyed(entries: Iterable[Placed]) -> dict[Key, Placed]:
-    return {
-        (placed.entry.client_reference_id or NO_CLIENT, placed.entry.position, placed.n): placed
-        for placed in entries
-    }
+    return {(placed.client or NO_CLIENT, placed.position, placed.n): placed for placed in entries}
 
 
-def _row(key: Key, placed: Placed) -> dict[str, Any]:
-    client_ref, position, n = key
-    entry = placed.entry
+def _row(placed: Placed) -> dict[str, Any]:
+    client, position, n, connection_id, name, occurred_at, place, bound_at, details = placed
     return {
-        "client_ref": client_ref,
+        "client_ref": client or NO_CLIENT,
         "position": position,
         "n": n,
-        "connection_id": entry.connection_id,
-        "type": entry.type,
-        "occurred_at": entry.occurred_at,
-        "place": placed.place,
-        "bound_at_position": placed.bound_at,
-        "document": msgspec.json.encode(entry).decode(),
+        "connection_id": connection_id,
+        "type": name,
+        "occurred_at": occurred_at,
+        "place": place,
+        "bound_at_position": bound_at,
+        "document": _encode(details).decode(),
     }

@@ -1,20 +1,21 @@
 """The questions that the rows of the history answer."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from ledger.recorders.base import Log
 from projections.answers import Cursor, HistoryEntry, Page
-from projections.history.entries import Placed
+from projections.history.entries import Details, Placed
 from projections.store import Session
 
 By = Literal["position", "occurredAt"]
 Order = Literal["asc", "desc"]
 
-_decode: Final = msgspec.json.Decoder(HistoryEntry).decode
+_decode: Final = msgspec.json.Decoder(Details).decode
 _KEYS: Final[dict[By, tuple[str, ...]]] = {
     "position": ("position", "n"),
     "occurredAt": ("occurred_at", "place", "position", "n"),
@@ -38,10 +39,10 @@ class Wanted:
 
     def page(self, entries: Iterable[Placed]) -> Page[HistoryEntry]:
         """Cut the wanted page out of all entries of a history."""
-        rows: list[tuple[Cursor, HistoryEntry]] = [
-            (placed.by_position if self.by == "position" else placed.by_occurrence, placed.entry)
+        rows: list[tuple[Cursor, Placed]] = [
+            (placed.by_position if self.by == "position" else placed.by_occurrence, placed)
             for placed in entries
-            if self._keeps(placed.entry)
+            if self._keeps(placed)
         ]
         rows.sort(key=lambda row: row[0], reverse=self.order == "desc")
         if self.after is not None:
@@ -70,29 +71,42 @@ class Wanted:
             params.update({f"after_{i}": part for i, part in enumerate(self.after)})
         direction = " DESC" if self.order == "desc" else ""
         rows = session.rows(
-            f"SELECT {', '.join(key)}, document FROM history{{g}} WHERE {' AND '.join(where)} "
+            f"SELECT * FROM history{{g}} WHERE {' AND '.join(where)} "
             f"ORDER BY {', '.join(part + direction for part in key)} LIMIT :limit",
             params,
         )
-        return self._cut(
-            [(tuple(row[part] for part in key), _decode(row["document"])) for row in rows]
-        )
+        return self._cut([(tuple(row[part] for part in key), _placed(row)) for row in rows])
 
-    def _keeps(self, entry: HistoryEntry) -> bool:
+    def _keeps(self, placed: Placed) -> bool:
         return (
-            (not self.types or entry.type in self.types)
-            and (self.from_ms is None or entry.occurred_at >= self.from_ms)
-            and (self.to_ms is None or entry.occurred_at < self.to_ms)
+            (not self.types or placed.type in self.types)
+            and (self.from_ms is None or placed.occurred_at >= self.from_ms)
+            and (self.to_ms is None or placed.occurred_at < self.to_ms)
         )
 
     def _is_beyond(self, key: tuple[Any, ...], after: Cursor) -> bool:
         return key > after if self.order == "asc" else key < after
 
-    def _cut(self, rows: Sequence[tuple[Cursor, HistoryEntry]]) -> Page[HistoryEntry]:
+    def _cut(self, rows: Sequence[tuple[Cursor, Placed]]) -> Page[HistoryEntry]:
         part = rows[: self.limit]
         return Page(
-            tuple(entry for _, entry in part), part[-1][0] if len(rows) > self.limit else None
+            tuple([placed.entry for _, placed in part]),
+            part[-1][0] if len(rows) > self.limit else None,
         )
+
+
+def _placed(row: Any) -> Placed:
+    return Placed(
+        client=row["client_ref"] or None,
+        position=row["position"],
+        n=row["n"],
+        connection_id=row["connection_id"],
+        type=row["type"],
+        occurred_at=row["occurred_at"],
+        place=row["place"],
+        bound_at=row["bound_at_position"],
+        details=_decode(row["document"]),
+    )
 
 
 def with_positions(log: Log, page: Page[HistoryEntry], up_to: int) -> Page[HistoryEntry]:

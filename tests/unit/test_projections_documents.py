@@ -83,7 +83,7 @@ def of_status(status: str | None, **more: Any) -> ConnectionView:
     """A connection with a status, of no other interest."""
     base = connection_view(view(created()))
     return ConnectionView(
-        **{name: getattr(base, name) for name in base.__slots__}
+        **{name: getattr(base, name) for name in base.__struct_fields__}
         | {"status": status, "id": f"conn_{status}"}
         | more
     )
