@@ -57,8 +57,7 @@ def check() -> None:
     if token is None:
         raise Problem(
             UNAUTHORIZED,
-            "Send `Authorization: Bearer <token>` or `apikey: <token>` with a token of "
-            "LEDGER_API_TOKENS.",
+            UNAUTHORIZED.advice,
             headers={
                 "WWW-Authenticate": 'Basic realm="connection-ledger"' if browser else "Bearer"
             },

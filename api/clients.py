@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from api.answers import ClientSchema
 from api.auth import requires
 from api.errors import missing
 from api.history import HistoryPage, client_history, known_text
 from api.moments import settle
 from api.pagination import position_headers
 from api.routes import Routes
-from api.schemas import ClientQuery, ClientSchema, HistoryQuery, MomentQuery
+from api.schemas import ClientQuery, HistoryQuery, MomentQuery
 from api.services import services
 
 blueprint = Routes("clients", __name__, description="What is true of a client")

@@ -3,13 +3,14 @@
 from functools import partial
 from typing import Any
 
+from api.answers import ConnectionSchema
 from api.auth import requires
 from api.errors import Problem, missing
 from api.history import HistoryPage, answer_history, known_text
 from api.moments import settle
 from api.pagination import after, body_of, position_headers
 from api.routes import Routes
-from api.schemas import ConnectionSchema, ConnectionsQuery, HistoryQuery, MomentQuery, page_of
+from api.schemas import ConnectionsQuery, HistoryQuery, MomentQuery, page_of
 from api.services import services
 
 blueprint = Routes("connections", __name__, description="What is true of connections")

@@ -27,6 +27,8 @@ class Kind:
     name: str
     status: int
     title: str
+    advice: str
+    """What the caller can do."""
 
     @property
     def type(self) -> str:
@@ -34,21 +36,69 @@ class Kind:
         return f"urn:connection-ledger:problem:{self.name}"
 
 
-BAD_REQUEST: Final = Kind("bad-request", 400, "The request could not be read")
-BAD_SIGNATURE: Final = Kind("bad-signature", 401, "The signature is not accepted")
-UNAUTHORIZED: Final = Kind("unauthorized", 401, "A valid token is needed")
-FORBIDDEN: Final = Kind("forbidden", 403, "The token lacks a scope")
-NOT_FOUND: Final = Kind("not-found", 404, "There is nothing here")
-NOT_ALLOWED: Final = Kind("method-not-allowed", 405, "This method is not allowed here")
-AMBIGUOUS: Final = Kind("ambiguous", 409, "The short form fits more than one")
-TOO_LARGE: Final = Kind("too-large", 413, "The body is too large")
-WRONG_MEDIA: Final = Kind("unsupported-media-type", 415, "The body's type is not accepted")
-INVALID: Final = Kind("invalid", 422, "The request is not valid")
-INTERNAL: Final = Kind("internal", 500, "Something went wrong here")
-NOT_REACHED: Final = Kind("not-reached", 503, "The views have not come that far")
-NOT_READY: Final = Kind("not-ready", 503, "The service is not ready")
-CROWDED: Final = Kind("crowded", 503, "Too many readers at once")
-UNAVAILABLE: Final = Kind("unavailable", 503, "The store does not answer in time")
+BAD_REQUEST: Final = Kind(
+    "bad-request", 400, "The request could not be read", "Send what `/openapi.json` describes."
+)
+BAD_SIGNATURE: Final = Kind(
+    "bad-signature",
+    401,
+    "The signature is not accepted",
+    "Sign the raw body with a current secret.",
+)
+UNAUTHORIZED: Final = Kind(
+    "unauthorized",
+    401,
+    "A valid token is needed",
+    "Send `Authorization: Bearer <token>` or `apikey: <token>` with a token of LEDGER_API_TOKENS.",
+)
+FORBIDDEN: Final = Kind(
+    "forbidden", 403, "The token lacks a scope", "Use a token with the scope that `detail` names."
+)
+NOT_FOUND: Final = Kind(
+    "not-found", 404, "There is nothing here", "Check the path, or the spelling of the reference."
+)
+NOT_ALLOWED: Final = Kind(
+    "method-not-allowed",
+    405,
+    "This method is not allowed here",
+    "The `Allow` header lists the methods of this path.",
+)
+AMBIGUOUS: Final = Kind("ambiguous", 409, "The short form fits more than one", "Give the whole id.")
+TOO_LARGE: Final = Kind("too-large", 413, "The body is too large", "At most 1 MiB is read.")
+WRONG_MEDIA: Final = Kind(
+    "unsupported-media-type",
+    415,
+    "The body's type is not accepted",
+    "Send the body as `application/json`.",
+)
+INVALID: Final = Kind(
+    "invalid",
+    422,
+    "The request is not valid",
+    "`errors` says which parts are not valid, and why.",
+)
+INTERNAL: Final = Kind(
+    "internal",
+    500,
+    "Something went wrong here",
+    "The log has the place where it failed, under this `requestId`. Report it.",
+)
+NOT_REACHED: Final = Kind(
+    "not-reached",
+    503,
+    "The views have not come that far",
+    "Ask again; `/api/projections` shows how far they are.",
+)
+NOT_READY: Final = Kind(
+    "not-ready", 503, "The service is not ready", "See the log for what the store says."
+)
+CROWDED: Final = Kind("crowded", 503, "Too many readers at once", "Ask again after a second.")
+UNAVAILABLE: Final = Kind(
+    "unavailable",
+    503,
+    "The store does not answer in time",
+    "Nothing is promised about this request. Send it again later.",
+)
 
 KINDS: Final = (
     BAD_REQUEST,
@@ -73,14 +123,7 @@ _BY_STATUS: Final = {
     kind.status: kind
     for kind in (BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, WRONG_MEDIA, INVALID)
 }
-_DETAILS: Final = {
-    BAD_REQUEST: "The request could not be read. Send what `/openapi.json` describes.",
-    NOT_FOUND: "No route has this path. `/openapi.json` lists them all.",
-    NOT_ALLOWED: "The `Allow` header lists the methods of this path.",
-    TOO_LARGE: "At most 1 MiB is read.",
-    WRONG_MEDIA: "Send the body as `application/json`.",
-    INVALID: "`errors` says which parts are not valid, and why.",
-}
+_NO_ROUTE: Final = "No route has this path. `/openapi.json` lists them all."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +159,7 @@ class Problem(Exception):
 
 def invalid(name: str, message: str, location: str = "query") -> Problem:
     """Make the problem of one bad parameter."""
-    return Problem(INVALID, _DETAILS[INVALID], errors=[FieldError(location, name, message)])
+    return Problem(INVALID, INVALID.advice, errors=[FieldError(location, name, message)])
 
 
 def missing(what: str, advice: str) -> Problem:
@@ -159,9 +202,9 @@ def on_http_exception(error: HTTPException) -> Response:
     """Answer what Flask, werkzeug or webargs refused, with its own `Allow` and `Retry-After`."""
     status = HTTPStatus(error.code or 500)
     kind = _BY_STATUS.get(status) or Kind(
-        status.phrase.lower().replace(" ", "-"), status, status.phrase
+        status.phrase.lower().replace(" ", "-"), status, status.phrase, BAD_REQUEST.advice
     )
-    detail = _DETAILS.get(kind, "Send what `/openapi.json` describes.")
+    detail = _NO_ROUTE if kind is NOT_FOUND else kind.advice
     headers = {
         name: value
         for name, value in error.get_headers(None)
@@ -185,17 +228,13 @@ def on_ledger_error(error: LedgerError) -> Response:
 
 def unavailable() -> Problem:
     """Make the problem of a store or queue that could not promise anything."""
-    return Problem(
-        UNAVAILABLE,
-        "Nothing is promised about this request. Send it again later.",
-        headers={"Retry-After": RETRY_AFTER_S},
-    )
+    return Problem(UNAVAILABLE, UNAVAILABLE.advice, headers={"Retry-After": RETRY_AFTER_S})
 
 
 def unforeseen(error: Exception, request_id: str | None) -> Problem:
     """Log what nobody foresaw and make its problem; its text may hold data, so it goes nowhere."""
     log.error("a request failed", exc_info=error, extra={"request": request_id})
-    return Problem(INTERNAL, "The log has the place where it failed, under this `requestId`.")
+    return Problem(INTERNAL, INTERNAL.advice)
 
 
 def on_exception(error: Exception) -> Response:

@@ -54,15 +54,15 @@ class EventsQuery(PageQuery):
 class EventSchema(CamelSchema):
     """A stored event."""
 
-    position = fields.Integer()
-    type = fields.String()
-    stream = fields.String()
+    position = fields.Integer(metadata={"description": "Its place in the log."})
+    type = fields.String(metadata={"description": "Its stored type."})
+    stream = fields.String(metadata={"description": "What it is about."})
     version = fields.Integer(metadata={"description": "Its place in its stream."})
     occurred_at = Millis(
         allow_none=True,
         metadata={"description": "By the provider's clock; null for what has no such time."},
     )
-    recorded_at = Micros()
+    recorded_at = Micros(metadata={"description": "When it entered the log."})
     data = fields.Dict(
         allow_none=True,
         metadata={"description": "Null when this program cannot read it; of `delivery.*` also "
@@ -73,8 +73,10 @@ class EventSchema(CamelSchema):
 class FeedSchema(CamelSchema):
     """A part of the log."""
 
-    items = fields.List(fields.Nested(EventSchema))
-    next_cursor = fields.String(allow_none=True)
+    items = fields.List(fields.Nested(EventSchema), metadata={"description": "In their order."})
+    next_cursor = fields.String(
+        allow_none=True, metadata={"description": "The `cursor` of the next page; null at the end."}
+    )
     next_after = fields.Integer(
         metadata={"description": "What to give as `after` to go on; nothing is left out."}
     )

@@ -17,15 +17,15 @@ blueprint = Routes("forget", __name__, description="Erasing a client")
 class ForgetBody(CamelSchema):
     """Who is to be forgotten; in the body, so that no access log keeps it."""
 
-    client_reference_id = Text(required=True)
+    client_reference_id = Text(required=True, metadata={"description": "The client."})
 
 
 class ForgottenSchema(CamelSchema):
     """What was erased; nothing is counted that was gone before."""
 
-    client_reference_id = fields.String()
-    position = fields.Integer()
-    connections = fields.Integer()
+    client_reference_id = fields.String(metadata={"description": "Who."})
+    position = fields.Integer(metadata={"description": "Of `client.erased`."})
+    connections = fields.Integer(metadata={"description": "How many were ever the client's."})
     deliveries = fields.Integer(metadata={"description": "Raw bodies."})
     claims = fields.Integer(metadata={"description": "Personal parts of claims."})
     quarantined = fields.Integer(metadata={"description": "Requests that were held."})

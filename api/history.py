@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from flask import Response, request, stream_with_context
 
+from api.answers import HistoryEntrySchema
 from api.auth import requires
 from api.errors import Problem, invalid, missing
 from api.moments import settle
 from api.pagination import after, body_of, position_headers, through
 from api.routes import Routes
-from api.schemas import ClientHistoryQuery, HistoryEntrySchema, is_storable, page_of
+from api.schemas import ClientHistoryQuery, is_storable, page_of
 from api.services import services
 from projections.answers import Answer, Cursor, HistoryEntry, Page
 

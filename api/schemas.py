@@ -113,189 +113,156 @@ class MomentQuery(AsOfQuery):
 class ClientQuery(MomentQuery):
     """Which client is meant."""
 
-    client_reference_id = Text(required=True)
+    client_reference_id = Text(
+        required=True, metadata={"description": "The client, whatever characters it holds."}
+    )
 
 
 class PageQuery(FreshQuery):
     """Which page of a list is meant."""
 
-    limit = Whole(load_default=DEFAULT_LIMIT, validate=validate.Range(1, MAX_LIMIT))
+    limit = Whole(
+        load_default=DEFAULT_LIMIT,
+        validate=validate.Range(1, MAX_LIMIT),
+        metadata={"description": f"How many items, 1 to {MAX_LIMIT}."},
+    )
     cursor = fields.String(metadata={"description": "`nextCursor` of the page before."})
 
 
 class ConnectionsQuery(PageQuery):
     """Which connections are meant."""
 
-    status = fields.String(validate=validate.OneOf([status.value for status in Status]))
-    client_reference_id = Text()
-    stale = Truth()
+    status = fields.String(
+        validate=validate.OneOf([status.value for status in Status]),
+        metadata={"description": "Only those with this status."},
+    )
+    client_reference_id = Text(metadata={"description": "Only this client's."})
+    stale = Truth(metadata={"description": "Only those that are stale, or that are not."})
 
 
 class HistoryQuery(PageQuery, AsOfQuery):
     """Which entries of a history are meant, and in which order."""
 
-    type = fields.List(fields.String(validate=validate.OneOf(list(CONNECTION_TYPES))))
+    type = fields.List(
+        fields.String(validate=validate.OneOf(list(CONNECTION_TYPES))),
+        metadata={"description": "Only this type; may be given several times."},
+    )
     from_ = Millis(data_key="from", metadata={"description": "occurredAt at or after."})
     to = Millis(metadata={"description": "occurredAt before."})
-    by = fields.String(load_default="position", validate=validate.OneOf(["position", "occurredAt"]))
-    order = fields.String(load_default="asc", validate=validate.OneOf(["asc", "desc"]))
+    by = fields.String(
+        load_default="position",
+        validate=validate.OneOf(["position", "occurredAt"]),
+        metadata={"description": "In the order in which it was recorded, or in which it happened."},
+    )
+    order = fields.String(
+        load_default="asc",
+        validate=validate.OneOf(["asc", "desc"]),
+        metadata={"description": "Oldest first, or newest first."},
+    )
 
 
 class ClientHistoryQuery(HistoryQuery):
     """Whose history is meant."""
 
-    client_reference_id = Text(required=True)
+    client_reference_id = Text(required=True, metadata={"description": "The client."})
 
 
 class RetryBody(CamelSchema):
     """Which parked deliveries are to be read again; all of them when `ids` is absent."""
 
-    ids = fields.List(Text(), validate=validate.Length(max=MAX_LIMIT))
+    ids = fields.List(
+        Text(),
+        validate=validate.Length(max=MAX_LIMIT),
+        metadata={"description": "As `/api/parked` names them."},
+    )
 
 
 # Answers
 
 
-def _maybe(cls: type[fields.Field[Any]], **kwargs: Any) -> fields.Field[Any]:
-    return cls(allow_none=True, **kwargs)
+def _said(cls: type[fields.Field[Any]], text: str) -> fields.Field[Any]:
+    return cls(metadata={"description": text})
 
 
-class ConnectionSchema(CamelSchema):
-    """A connection; facts that nobody stated are null."""
-
-    id = fields.String()
-    client_reference_id = _maybe(fields.String)
-    status = _maybe(fields.String)
-    status_since = _maybe(Millis)
-    permissions = fields.List(fields.String(), allow_none=True)
-    user_data = fields.Dict(allow_none=True)
-    created_at = _maybe(Millis)
-    updated_at = _maybe(Millis)
-    expired_at = _maybe(Millis)
-    deleted_at = _maybe(Millis)
-    missing_since = _maybe(Millis)
-    deletion_requested_at = _maybe(Millis)
-    expiry_suspected_at = _maybe(Millis)
-    imported = _maybe(fields.Boolean)
-    last_checked_at = _maybe(Millis)
-    last_evidence_at = _maybe(Millis)
-    last_evidence_source = _maybe(fields.String)
-    stale = fields.Boolean()
-    predecessor_id = _maybe(fields.String)
-    successor_id = _maybe(fields.String)
-    duplicate_of = fields.List(fields.String(), allow_none=True)
-    flags = fields.List(fields.String())
-
-
-class ClientSchema(CamelSchema):
-    """A client and its connections."""
-
-    client_reference_id = fields.String()
-    status = _maybe(fields.String)
-    connections = fields.List(fields.Nested(ConnectionSchema))
-    link_sessions = fields.List(fields.Dict())
-    last_evidence_at = _maybe(Millis)
-    last_evidence_source = _maybe(fields.String)
-    stale = fields.Boolean()
-
-
-class EvidenceSchema(CamelSchema):
-    """One delivery that states a claim."""
-
-    position = _maybe(fields.Integer)
-    delivery_id = fields.String()
-    dialect = _maybe(fields.String)
-    observed_at = Millis()
-
-
-class HistoryEntrySchema(CamelSchema):
-    """One thing that happened to a connection."""
-
-    position = fields.Integer()
-    type = fields.String()
-    recorded_as = _maybe(fields.String)
-    connection_id = fields.String()
-    client_reference_id = _maybe(fields.String)
-    occurred_at = Millis()
-    observed_at = Millis()
-    recorded_at = Micros()
-    source = fields.String()
-    late = fields.Boolean()
-    summary = fields.String()
-    data = fields.Dict()
-    evidence = fields.List(fields.Nested(EvidenceSchema))
+def _maybe(cls: type[fields.Field[Any]], text: str) -> fields.Field[Any]:
+    return cls(allow_none=True, metadata={"description": text})
 
 
 class ParkedSchema(CamelSchema):
     """A delivery that is kept and could not be read."""
 
-    id = fields.String()
-    position = fields.Integer()
-    reason = fields.String()
-    detail = fields.String()
-    type = _maybe(fields.String)
-    size = fields.Integer()
-    observed_at = Millis()
-    dialect = fields.String()
+    id = _said(fields.String, "Its stream, which `ids` of a retry take.")
+    position = _said(fields.Integer, "Of the event that parked it.")
+    reason = _said(fields.String, "A fixed word.")
+    detail = _said(fields.String, "Which part could not be read, without any of its text.")
+    type = _maybe(fields.String, "The provider's type text, when it could be read.")
+    size = _said(fields.Integer, "Bytes of the body.")
+    observed_at = _said(Millis, "When it reached the ledger.")
+    dialect = _said(fields.String, "Of its signature.")
 
 
 class RetriedSchema(CamelSchema):
     """What became of a parked delivery."""
 
-    id = fields.String()
-    outcome = fields.String()
-    position = fields.Integer()
+    id = _said(fields.String, "Its stream.")
+    outcome = _said(
+        fields.String, "`resolved`, `still_parked`, or `unchanged` when it is not parked."
+    )
+    position = _said(fields.Integer, "Of the last event written of it.")
 
 
 class HeldSchema(CamelSchema):
     """A request that no secret verified."""
 
-    id = fields.String()
-    received_at = Millis()
-    size = fields.Integer()
-    dialect = fields.String()
+    id = _said(fields.String, "Its file's name.")
+    received_at = _said(Millis, "When it came; its signature is checked against this time.")
+    size = _said(fields.Integer, "Bytes of the body.")
+    dialect = _said(fields.String, "Of the signature that it claims to have.")
 
 
 class VerifiedSchema(CamelSchema):
     """What a second look at the quarantine brought."""
 
-    verified = fields.Integer()
-    refused = fields.Integer()
-    position = _maybe(fields.Integer)
+    verified = _said(fields.Integer, "How many were recorded and let go.")
+    refused = _said(fields.Integer, "How many still do not verify; they stay.")
+    position = _maybe(fields.Integer, "The last position written; null when nothing was.")
 
 
 class BlockedSchema(CamelSchema):
     """A stream that a projection could not fold."""
 
-    stream = fields.String()
-    position = fields.Integer()
-    reason = fields.String()
+    stream = _said(fields.String, "Its name, which may hold a connection id.")
+    position = _said(fields.Integer, "Of the first event that is not in the view.")
+    reason = _said(fields.String, "What failed.")
 
 
 class ProjectionSchema(CamelSchema):
     """How far a projection has come."""
 
-    name = fields.String()
-    version = fields.Integer()
-    generation = fields.Integer()
-    position = fields.Integer()
-    lag = fields.Integer(metadata={"description": "Positions between it and the log's end."})
-    blocked = fields.List(fields.Nested(BlockedSchema))
+    name = _said(fields.String, "Which.")
+    version = _said(fields.Integer, "Of its rules.")
+    generation = _said(fields.Integer, "Which copy of the views answers.")
+    position = _said(fields.Integer, "How far it has read.")
+    lag = _said(fields.Integer, "Positions between it and the log's end.")
+    blocked = fields.List(
+        fields.Nested(BlockedSchema),
+        metadata={"description": "Streams that it could not fold; the others go on."},
+    )
 
 
 class HealthSchema(CamelSchema):
     """Whether the service can do its work."""
 
-    status = fields.String()
-    checks = fields.Dict()
+    status = _said(fields.String, "One word.")
+    checks = _said(fields.Dict, "By part: `ok`, or what is wrong with it.")
 
 
 class FieldErrorSchema(CamelSchema):
     """One bad part of a request."""
 
-    location = fields.String()
-    name = fields.String()
-    message = fields.String()
+    location = _said(fields.String, "`query`, `json` or `path`.")
+    name = _said(fields.String, "Which part.")
+    message = _said(fields.String, "What is wrong with it.")
 
 
 class ProblemSchema(CamelSchema):
@@ -313,7 +280,7 @@ def page_of(item: type[Schema]) -> Schema:
     """Make the schema of one page of a list."""
     members: Mapping[str, fields.Field[Any]] = {
         "items": fields.List(fields.Nested(item)),
-        "next_cursor": _maybe(fields.String),
+        "next_cursor": _maybe(fields.String, "The `cursor` of the next page; null at the end."),
     }
     name = f"{item.__name__.removesuffix('Schema')}PageSchema"
     made: Schema = type(name, (CamelSchema,), dict(members))()

@@ -16,17 +16,20 @@ from ledger.ofauth.signatures import DEFAULT_TOLERANCE, Dialect, Secret
 
 log = logging.getLogger(__name__)
 
-NAMES: Final = (
-    "LEDGER_DATABASE_URL",
-    "LEDGER_DATA_DIR",
-    "LEDGER_WEBHOOK_SECRETS",
-    "LEDGER_API_TOKENS",
-    "LEDGER_STALE_AFTER_SECONDS",
-    "LEDGER_WEBHOOK_TOLERANCE_SECONDS",
-    "LEDGER_STRICT_TIMESTAMPS",
-    "LEDGER_LOG_FORMAT",
-)
-"""Every setting of the service; each may also come from the file that `<name>_FILE` names."""
+NAMES: Final[Mapping[str, str]] = {
+    "LEDGER_DATABASE_URL": "database_url",
+    "LEDGER_DATA_DIR": "data_dir",
+    "LEDGER_WEBHOOK_SECRETS": "webhook_secrets",
+    "LEDGER_API_TOKENS": "api_tokens",
+    "LEDGER_STALE_AFTER_SECONDS": "stale_after_seconds",
+    "LEDGER_WEBHOOK_TOLERANCE_SECONDS": "tolerance_seconds",
+    "LEDGER_STRICT_TIMESTAMPS": "strict_timestamps",
+    "LEDGER_LOG_FORMAT": "log_format",
+}
+"""Every setting of the service, and its attribute of `Settings`, where it is explained. Each may
+also come from the file that `<name>_FILE` names."""
+NEEDED: Final = ("LEDGER_WEBHOOK_SECRETS", "LEDGER_API_TOKENS")
+"""What has no default and `serve` cannot do without."""
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///connection-ledger.db"
 DEFAULT_STALE_AFTER_S: Final = 86_400
@@ -54,14 +57,24 @@ class Settings:
     """What a process was told; it never shows a secret."""
 
     database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
+    """Where the log rests: `sqlite:///file` (four slashes before an absolute path) or
+    `postgresql://user:password@host:5432/name`."""
     data_dir: Path
-    """Where the quarantine and other files rest."""
+    """Folder of the quarantine. By default it lies beside a SQLite database and has its name
+    without the suffix, and `-data`; with PostgreSQL it is in the current folder."""
     webhook_secrets: tuple[Secret, ...] = ()
+    """Signing secrets, comma separated or one a line, all valid at once."""
     api_tokens: tuple[Token, ...] = ()
+    """`name:scope+scope:token` or `name:scope+scope:sha256=<hex>`, comma separated or one a line.
+    Scopes are `read`, `write` and `admin`; none implies another."""
     stale_after_seconds: int = DEFAULT_STALE_AFTER_S
+    """A live connection whose newest evidence is older is `stale`."""
     tolerance_seconds: int = DEFAULT_TOLERANCE
+    """A signature older than this is *delayed*; one that lies further in the future is refused."""
     strict_timestamps: bool = False
+    """Whether delayed deliveries are refused with 401 instead of kept."""
     log_format: str = "text"
+    """`text`, or `json` for one object a line."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, serving: bool = False) -> Self:
@@ -194,11 +207,10 @@ _POSITIVE = validate.Range(min=1, max=10**9)
 
 def _missing(read: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
     """Sentences for what the service cannot do without."""
-    needed = {"LEDGER_WEBHOOK_SECRETS": "webhook_secrets", "LEDGER_API_TOKENS": "api_tokens"}
     return [
         f"{name}: it is not set. {_HOW[name]}"
-        for name, attribute in needed.items()
-        if not read[attribute] and not any(one.startswith(f"{name}:") for one in problems)
+        for name in NEEDED
+        if not read[NAMES[name]] and not any(one.startswith(f"{name}:") for one in problems)
     ]
 
 

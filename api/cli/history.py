@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from api.answers import HistoryEntrySchema
 from api.bootstrap import now_us
 from api.cli.output import Moment, findings, print_json, print_rows
 from api.cli.reading import open_questions
 from api.history import csv_lines, ndjson_lines
 from api.pagination import through
-from api.schemas import MAX_LIMIT, HistoryEntrySchema
+from api.schemas import MAX_LIMIT
 from api.settings import Settings
 from projections.answers import Cursor, HistoryEntry, Page
 
@@ -27,6 +28,7 @@ COLUMNS = ("position", "occurredAt", "type", "late", "connectionId", "summary")
     type=click.Choice(["table", "json", "ndjson", "csv"]),
     default="table",
     show_default=True,
+    help="How it is printed.",
 )
 @click.option("--json", "json_", is_flag=True, help="The same as --format json.")
 @click.option("--as-of", type=Moment(), help="As we would have answered at this time.")

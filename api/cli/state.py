@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from api.answers import ClientSchema, ConnectionSchema
 from api.bootstrap import now_us
 from api.cli.output import Moment, as_json, findings, print_facts, print_json, print_rows
 from api.cli.reading import open_questions
-from api.schemas import ClientSchema, ConnectionSchema
 from api.settings import Settings
 
 COLUMNS = ("id", "status", "statusSince", "createdAt", "lastEvidenceAt", "stale", "flags")

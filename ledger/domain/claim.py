@@ -29,9 +29,13 @@ class Kind(StrEnum):
     """By which channel, and as what, a claim was made."""
 
     CREATED = "webhook.created"
+    """`connection.created`: the creator has connected; with the body's status, else active."""
     UPDATED = "webhook.updated"
+    """`connection.updated`: with the body's status, else none."""
     EXPIRED = "webhook.expired"
+    """`connection.expired`: the session ended, whatever status the body says."""
     DISCONNECTED = "webhook.disconnected"
+    """`connection.disconnected`: the connection is gone, whatever status the body says."""
     BIRTH = "row.birth"
     """A list row's `createdAt`, from a row seen for the first time: no status."""
     ROW = "row"
@@ -79,18 +83,25 @@ class Claim:
     """
 
     connection_id: str
+    """The provider's id; it rests in the event."""
     kind: Kind
+    """By which channel it was made, and as what."""
     k: int
     """When it was so, by the provider's clock: milliseconds since the epoch, UTC."""
     status: Status | None = None
+    """`active`, `awaiting_2fa`, `expired`, `deleted`, or none when it says none."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """What it carries, by the provider's names: clientReferenceId, permissions, createdAt, …"""
+    """What it carries, by the provider's names; absent means not said. `clientReferenceId`,
+    `imported` and times rest in the event, all else in its payload: `permissions`,
+    `platformUserId`, `providerStatus`."""
     personal: Mapping[str, Any] = field(default_factory=dict)
-    """What may have to be forgotten: `userData` by key, and `extra` with unknown fields."""
+    """What may have to be forgotten: `userData` by key, and `extra` with unknown fields. It rests
+    in the payload and is empty in the event."""
     answered: int | None = None
     """For a list row: when the provider answered, milliseconds since the epoch, UTC."""
     flags: tuple[str, ...] = ()
-    """What was odd about it: `clock` (its time was cut), `unknown_status`, `erased`."""
+    """What was odd about it: `clock` (its time was cut), `unknown_status`; and `erased`, which is
+    never stored: its payload is gone."""
     stamped: bool = False
     """Whether `k` is a signature's time, because the body carries none; it can then be lowered
     by another delivery of the same identity."""
@@ -144,9 +155,12 @@ class Statement:
     evidence: Evidence
 
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
 def canonical_json(value: Any) -> bytes:
     """Serialise `value` so that equal values give equal bytes (sorted keys, no white space)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def settle(statements: Iterable[Statement]) -> dict[str, tuple[Claim, tuple[Evidence, ...]]]:

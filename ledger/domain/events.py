@@ -34,6 +34,7 @@ class Signed:
     """One signature that verified."""
 
     dialect: str
+    """`documented`, `svix` or `standard`."""
     stamp: int
     """The signature's own time: seconds since the epoch, UTC."""
     secret: str
@@ -48,22 +49,29 @@ class Drawn:
     """A claim that was drawn from a delivery."""
 
     connection: str
+    """Id of the connection."""
     claim: str
+    """Id of the claim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReceived(Event):
-    """A signed delivery came for the first time; the raw body rests in its payload."""
+    """A signed delivery came for the first time; the raw body rests in its payload.
+
+    Stream `delivery:<identity>`.
+    """
 
     NAME = "delivery.received"
     receipt: str
     """Random name of this receipt: tells our own unacknowledged write from a repeat."""
     observed: int
+    """When it reached us."""
     size: int
     """Bytes of the body."""
     digest: str
     """SHA-256 of salt and body, in hex; the salt rests with the body."""
     signed: tuple[Signed, ...]
+    """The signatures that verified."""
     type: str | None = None
     """The provider's own type text, when it could be read."""
     kept: bool = True
@@ -72,16 +80,23 @@ class DeliveryReceived(Event):
     """`delayed` (older than the tolerance), `test` (`live: false`), `id_reuse` (another body
     came before under this message id)."""
     drawn: tuple[Drawn, ...] = ()
+    """The claims drawn from it; their events are in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRepeated(Event):
-    """The same delivery came again."""
+    """The same delivery came again.
+
+    At most 16 per delivery, more only when its stamp is earlier than all others.
+    """
 
     NAME = "delivery.repeated"
     receipt: str
+    """Random name of this receipt."""
     observed: int
+    """When it reached us."""
     signed: tuple[Signed, ...]
+    """The signatures that verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +105,7 @@ class DeliveryParked(Event):
 
     NAME = "delivery.parked"
     reason: str
-    """A fixed word: `not_json`, `not_utf8`, `bad_text`, `too_deep`, `too_big`, `bad_shape`,
-    `unknown_type` or `failed`."""
+    """A fixed word: one of the reasons for parking."""
     detail: str
     """Which part could not be read, without any of its text."""
 
@@ -105,14 +119,22 @@ class DeliveryResolved(Event):
 
     NAME = "delivery.resolved"
     observed: int
+    """When the delivery first reached us."""
     type: str | None = None
+    """The provider's own type text."""
     flags: tuple[str, ...] = ()
+    """`test`, or `erased`."""
     drawn: tuple[Drawn, ...] = ()
+    """The claims drawn from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientErased(Event):
-    """What may have to be forgotten of a client was deleted, in the same transaction."""
+    """What may have to be forgotten of a client was deleted, in the same transaction.
+
+    Stream `client:<hash>`, a keyed hash of the `clientReferenceId`: who has the reference and the
+    store finds it, nobody else does.
+    """
 
     NAME = "client.erased"
     observed: int
@@ -131,12 +153,14 @@ class ClientErased(Event):
 class ConnectionEvent(Event):
     """A claim about a connection; the type says which transition it made, as known then.
 
-    Views fold the claims and never read the types.
+    Stream `connection:<id>`. Views fold the claims and never read the types.
     """
 
     statement: Statement
+    """The claim, whole, together with one piece of evidence."""
     digest: str = ""
-    """Salted SHA-256 of the claim's personal part, which rests in the payload; in hex."""
+    """Salted SHA-256 of the payload, in hex, which holds all that can be erased; empty when there
+    is none."""
 
 
 class ConnectionCreated(ConnectionEvent):

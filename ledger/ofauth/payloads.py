@@ -9,10 +9,32 @@ from ledger.domain.status import Status
 from ledger.ofauth.fields import millis
 from ledger.ofauth.schemas import UNKNOWN_STATUS, WEBHOOK, Facts, facts, load
 from ledger.ofauth.shapes import flatten
-from ledger.ofauth.text import MAX_BYTES, Unreadable, check_text, glance, is_storable, parse
+from ledger.ofauth.text import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    Unreadable,
+    check_text,
+    glance,
+    is_storable,
+    parse,
+)
 
 MAX_TYPE: Final = 128
 """Characters of a type text that are kept."""
+
+REASONS: Final[Mapping[str, str]] = {
+    "too_big": f"The body has more than {MAX_BYTES // 1024} KiB.",
+    "not_utf8": "The body is not UTF-8.",
+    "not_json": "The body is not JSON, or has a key twice in one object, `NaN`, or a number of "
+    f"more than {MAX_DIGITS} digits.",
+    "too_deep": f"The body has more than {MAX_DEPTH} levels.",
+    "bad_text": "A string holds a NUL or half a surrogate pair.",
+    "bad_shape": "There is no type, no connection id, or a value of the wrong kind.",
+    "unknown_type": "This version does not know its `connection.*` type.",
+    "failed": "It could be read, but our own code failed on it: report it.",
+}
+"""Why a delivery is parked: the fixed words, and what they mean."""
 
 _TYPE_KEYS: Final = ("type", "eventType", "event")
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -34,7 +56,7 @@ class Problem:
     """Why a body could not be read."""
 
     reason: str
-    """A fixed word, as `delivery.parked` keeps it."""
+    """A word of `REASONS`, as `delivery.parked` keeps it."""
     detail: str
     """Which part it was: field paths and kinds, none of the body's text."""
 

@@ -1,0 +1,104 @@
+"""What questions about clients and connections answer on the wire, field by field."""
+
+from typing import Any
+
+from marshmallow import fields
+
+from api.schemas import CamelSchema, Micros, Millis
+
+
+def _said(cls: type[fields.Field[Any]], text: str) -> fields.Field[Any]:
+    return cls(metadata={"description": text})
+
+
+def _maybe(cls: type[fields.Field[Any]], text: str) -> fields.Field[Any]:
+    return cls(allow_none=True, metadata={"description": text})
+
+
+def _list_of(item: type[CamelSchema], text: str) -> fields.Field[Any]:
+    return fields.List(fields.Nested(item), metadata={"description": text})
+
+
+def _texts(text: str, *, maybe: bool = False) -> fields.Field[Any]:
+    return fields.List(fields.String(), allow_none=maybe, metadata={"description": text})
+
+
+class ConnectionSchema(CamelSchema):
+    """A connection; facts that nobody stated are null."""
+
+    id = _said(fields.String, "The provider's id; treat it as a credential.")
+    client_reference_id = _maybe(fields.String, "Whose it is now.")
+    status = _maybe(
+        fields.String, "`active`, `awaiting_2fa`, `expired` or `deleted`; null while none was said."
+    )
+    status_since = _maybe(Millis, "When this status began.")
+    permissions = _texts("What the creator granted.", maybe=True)
+    user_data = _maybe(fields.Dict, "The creator's account, as the provider last said it, by key.")
+    created_at = _maybe(Millis, "When it began.")
+    updated_at = _maybe(Millis, "When anything about it last changed.")
+    expired_at = _maybe(Millis, "When its session ended or will end, as last said.")
+    deleted_at = _maybe(Millis, "When the provider removed it.")
+    missing_since = _maybe(Millis, "Since when the provider's list lacks it.")
+    deletion_requested_at = _maybe(Millis, "When its deletion was asked for through the ledger.")
+    expiry_suspected_at = _maybe(Millis, "When a call failed as if its session had ended.")
+    imported = _maybe(fields.Boolean, "Whether it was imported; the provider checks those less.")
+    last_checked_at = _maybe(Millis, "When the provider last checked its session.")
+    last_evidence_at = _maybe(Millis, "When anything about it last reached the ledger.")
+    last_evidence_source = _maybe(fields.String, "`webhook`, `sweep` or `command`.")
+    stale = _said(
+        fields.Boolean, "Whether it is not deleted and its newest evidence is older than the limit."
+    )
+    predecessor_id = _maybe(fields.String, "The connection that it was made in place of.")
+    successor_id = _maybe(fields.String, "The connection that was made in place of it.")
+    duplicate_of = _texts("Live connections of the same upstream account.", maybe=True)
+    flags = _texts(
+        "What a reader should know: `inferred`, `ambiguous`, `clock`, `blocked`, … (see the "
+        "glossary)."
+    )
+
+
+class ClientSchema(CamelSchema):
+    """A client and its connections."""
+
+    client_reference_id = _said(fields.String, "The reference that names it.")
+    status = _maybe(
+        fields.String,
+        "The best of its connections that are not deleted: `active`, else `awaiting_2fa`, else "
+        "`expired`; with none, `deleted`.",
+    )
+    connections = _list_of(ConnectionSchema, "Its connections, by creation.")
+    link_sessions = fields.List(
+        fields.Dict(), metadata={"description": "Its Link sessions; none in this version."}
+    )
+    last_evidence_at = _maybe(Millis, "The newest of its connections.")
+    last_evidence_source = _maybe(fields.String, "Of that.")
+    stale = _said(fields.Boolean, "Whether one of its connections is.")
+
+
+class EvidenceSchema(CamelSchema):
+    """One delivery that states a claim."""
+
+    position = _maybe(fields.Integer, "Where it lies in the log; null when behind `asOf`.")
+    delivery_id = _said(fields.String, "Its stream.")
+    dialect = _maybe(fields.String, "The signature's dialect.")
+    observed_at = _said(Millis, "When it reached the ledger.")
+
+
+class HistoryEntrySchema(CamelSchema):
+    """One thing that happened to a connection."""
+
+    position = _said(fields.Integer, "Of its event in the log.")
+    type = _said(fields.String, "What it was, by all that is known now (or was, at `asOf`).")
+    recorded_as = _maybe(fields.String, "What it was recorded as, where that differs.")
+    connection_id = _said(fields.String, "Which connection.")
+    client_reference_id = _maybe(fields.String, "Whose it was.")
+    occurred_at = _said(Millis, "When it was so, by the provider's clock.")
+    observed_at = _said(Millis, "When the first evidence reached the ledger.")
+    recorded_at = _said(Micros, "When it entered the log.")
+    source = _said(fields.String, "`webhook`, `sweep` or `command`.")
+    late = _said(fields.Boolean, "Whether something that occurred later was recorded before it.")
+    summary = _said(fields.String, "One sentence, without ids.")
+    data = _said(
+        fields.Dict, "`changes` (name to `from` and `to`), the status after it, what was said."
+    )
+    evidence = _list_of(EvidenceSchema, "All deliveries that state it.")
