@@ -90,13 +90,14 @@ def names_of(connection_id: str, known: Iterable[Statement], new: Statement) -> 
     More evidence for a known claim is `connection.confirmed`; nothing when that too is known.
     """
     statements = list(known)
-    if new in statements:
-        return ()
-    standing = settle(statements)
-    if new.claim.id in standing:
-        _, evidence = standing[new.claim.id]
-        known_here = any(new.evidence.stream == other.stream for other in evidence)
-        return () if known_here else ("connection.confirmed",)
+    if any(statement.claim.id == new.claim.id for statement in statements):
+        if new in statements:
+            return ()
+        standing = settle(statements)
+        if new.claim.id in standing:
+            _, evidence = standing[new.claim.id]
+            known_here = any(new.evidence.stream == other.stream for other in evidence)
+            return () if known_here else ("connection.confirmed",)
     after = fold(connection_id, [*statements, new])
     if after is None:
         return ()

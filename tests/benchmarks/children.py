@@ -46,7 +46,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            start_new_session=True,
+            process_group=0,
         )
     assert child.stdout is not None
     line = child.stdout.readline()
