@@ -108,8 +108,11 @@ class Erasure:
         try:
             positions = self._transact()
         except AmbiguousCommit:
-            # Deciding again finds nothing left when it was committed after all.
+            done = self._done
             positions = self._transact()
+            if not positions:
+                # Nothing is left: it was committed after all.
+                self._done = done
         position = positions[-1] if positions else self._position
         if position is None:
             return None

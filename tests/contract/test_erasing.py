@@ -1,0 +1,191 @@
+"""Erasing in the log and in the views, at the worst moments, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ledger.application import Ledger
+from ledger.domain.errors import StoreUnavailable
+from ledger.domain.events import ClientErased
+from ledger.erasure import Mentions
+from ledger.recorders.base import AmbiguousCommit, Log
+from ledger.recorders.codec import to_event
+from projections import runner as running
+from projections.batch import read_batch
+from projections.erasing import erase_views
+from tests.builders import NOON, delivery, webhook
+from tests.projected import Views, dump
+
+CANARY = "canary-name"
+
+
+@pytest.fixture
+def views(database_url: str) -> Iterator[Views]:
+    """A log with views on either database."""
+    views = Views(database_url)
+    yield views
+    views.close()
+
+
+def ledger_of(views: Views) -> Ledger:
+    """The ledger that writes the log."""
+    return Ledger(views.log, now=views.clock, entropy=lambda count: b"s" * count)
+
+
+def told(number: int, **more: Any) -> bytes:
+    """A delivery about the person."""
+    return webhook("updated", at=NOON + number, userData={"name": CANARY}, **more)
+
+
+def payloads(log: Log) -> int:
+    """How many payloads the log holds."""
+    return len(log.kept([row.position for row in log.read_log(0, 1_000)]))
+
+
+def test_what_comes_before_the_lock_is_taken_is_erased_too(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The long search ends before the lock; what came meanwhile is looked for under it."""
+    ledger = ledger_of(views)
+    ledger.record([delivery(told(1))])
+    erase = views.log.erase
+
+    def late(*args: Any) -> Any:
+        if views.log.head().position == 2:
+            more = [
+                told(2),
+                told(3, connection="conn_2"),
+                b'{"type": "connection.x", "y": "user_1"}',
+            ]
+            ledger.record([delivery(body) for body in more])
+        return erase(*args)
+
+    monkeypatch.setattr(views.log, "erase", late)
+    erased = ledger.forget("user_1", by="test")
+    assert erased is not None
+    assert (erased.deliveries, erased.claims) == (4, 3)
+    assert erased.connections == ("conn_1", "conn_2")
+    assert payloads(views.log) == 0
+
+
+def test_a_commit_in_doubt_is_looked_at_again(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is erased once, said once, and counted as it was."""
+    ledger = ledger_of(views)
+    ledger.record([delivery(told(1))])
+    erase, doubts = views.log.erase, [1]
+
+    def doubtful(*args: Any) -> Any:
+        result = erase(*args)
+        if doubts.pop() if doubts else 0:
+            raise AmbiguousCommit("Nobody knows.")
+        return result
+
+    monkeypatch.setattr(views.log, "erase", doubtful)
+    erased = ledger.forget("user_1", by="test")
+    assert erased is not None
+    assert (erased.deliveries, erased.claims, erased.position) == (1, 1, 3)
+    [row] = views.log.read_log(0, 10, topics=["client.erased"])
+    event = to_event(row)
+    assert isinstance(event, ClientErased)
+    assert (event.deliveries, event.claims, event.connections) == (1, 1, ("conn_1",))
+
+
+def test_an_erasure_that_fails_erases_nothing(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payloads and the event go in one transaction, or neither."""
+    ledger = ledger_of(views)
+    ledger.record([delivery(told(1))])
+    erase = views.log.erase
+
+    def fail(streams: Any, decide: Any, now: Any) -> Any:
+        def clash(seen: Any) -> Any:
+            change = decide(seen)
+            # A version that is taken already.
+            return change._replace(rows=[change.rows[-1], change.rows[-1]])
+
+        return erase(streams, clash, now)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(views.log, "erase", fail)
+        with pytest.raises(StoreUnavailable):
+            ledger.forget("user_1", by="test")
+    assert payloads(views.log) == 2
+    erased = ledger.forget("user_1", by="test")
+    assert erased is not None
+    assert erased.claims == 1
+
+
+def test_what_was_read_before_and_written_after_does_not_stay(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The views meet the event in the log and make the rows again."""
+    ledger = ledger_of(views)
+    ledger.record([delivery(told(number)) for number in range(3)])
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        batch = read_batch(*args, **kwargs)
+        if batch is not None and batch.position == 6:
+            erased = ledger.forget("user_1", by="test")
+            assert erased is not None
+            erase_views(views.log, views.url, erased.connections, views.store)
+        return batch
+
+    monkeypatch.setattr(running, "read_batch", slow)
+    views.runner.step()
+    assert CANARY in repr(dump(views.store))
+    views.catch_up()
+    assert CANARY not in repr(dump(views.store))
+    monkeypatch.undo()
+    fresh = views.open(2)
+    views.catch_up(fresh)
+    assert dump(fresh) == dump(views.store)
+
+
+def test_views_that_are_behind_are_erased_where_they_are(views: Views) -> None:
+    """Up to where they have read; what follows they read without the person."""
+    ledger = ledger_of(views)
+    ledger.record([delivery(told(1))])
+    views.catch_up()
+    ledger.record([delivery(told(2))])
+    erased = ledger.forget("user_1", by="test")
+    assert erased is not None
+    assert CANARY in repr(dump(views.store))
+    erase_views(views.log, views.url, erased.connections, views.store)
+    assert CANARY not in repr(dump(views.store))
+    assert set(views.questions.positions().values()) == {2}
+    views.catch_up()
+    fresh = views.open(2)
+    views.catch_up(fresh)
+    assert dump(fresh) == dump(views.store)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"a": "user/1"}', True),
+        (b'{"a": "user\\/1"}', True),
+        (b'{"user/1": 2}', True),
+        (b"ref=user/1&x", True),
+        (b'"{\\"a\\": \\"user/1\\"}"', True),
+        (b'{"a": "user/12"}', False),
+        (b'{"a": "a.user/1"}', False),
+        (b'{"a": "7"}', True),
+        (b'{"a": "{\\"b\\": \\"7\\"}"}', True),
+        (b'{"a": 7, "b": "17", "c": "7 "}', False),
+        ('{"a": "Ünä"}'.encode(), True),
+        (b'{"a": "\\u00dcn\\u00e4"}', True),
+        (b'{"a": "\\u00DCn\\u00E4"}', True),
+        (b"", False),
+    ],
+)
+def test_a_body_names_somebody_in_any_form_of_json(body: bytes, expected: bool) -> None:
+    """A long text wherever it stands alone; a short one only as a whole string."""
+    mentions = Mentions(["user/1", "7", "Ünä"])
+    assert mentions(body) is expected
+    assert any(needle in body for needle in mentions.needles) or not expected
