@@ -1,8 +1,8 @@
 """Views on PostgreSQL: tables beside the log's, with the generation as their suffix."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -15,15 +15,12 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ledger.domain.errors import StoreUnavailable
 from projections.base import Params
-from projections.store import Session, Store, to_percent_style
+from projections.store import Filling, Insert, Session, Store, to_percent_style
 
 READERS: Final = 16
 """The most connections that read at once."""
 WAIT_SECONDS: Final = 5.0
 """How long a question waits for a connection, and a batch for another writer's lock."""
-_INSERT: Final = re.compile(
-    r"INSERT INTO (?P<table>\S+)\s+\((?P<columns>[^)]*)\)\s+VALUES \([^)]*\)(?P<rest>.*)", re.DOTALL
-)
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -33,6 +30,8 @@ _UNAVAILABLE: Final = (
     InterfaceError,
 )
 _FAULTS: Final = (*_UNAVAILABLE, psycopg.ProgrammingError)
+SORT_MEMORY: Final = "64MB"
+"""What sorting for one index may use."""
 DOWN: Final = "PostgreSQL did not answer about the views ({}); check that it runs."
 
 
@@ -45,15 +44,25 @@ class PostgresSession(Session):
         An INSERT whose parameters are named like its columns becomes one statement that takes
         all rows as JSON: three times as fast as a pipeline of statements.
         """
-        insert = _INSERT.fullmatch(sql)
+        insert = Insert.read(sql)
         if insert is None:
             super().run_many(sql, many)
             return
+        columns = ", ".join(insert.columns)
         together = (
-            f"INSERT INTO {insert['table']} ({insert['columns']}) SELECT {insert['columns']} "
-            f"FROM json_populate_recordset(NULL::{insert['table']}, :rows){insert['rest']}"
+            f"INSERT INTO {insert.table} ({columns}) SELECT {columns} "
+            f"FROM json_populate_recordset(NULL::{insert.table}, :rows){insert.rest}"
         )
         self.run(together, {"rows": msgspec.json.encode(many).decode()})
+
+    def load(self, sql: str, many: Sequence[Params]) -> None:
+        """See `Session`."""
+        insert = Insert.read(self._dialect(sql))
+        assert insert is not None, "only an INSERT can be loaded"
+        columns = ", ".join(insert.columns)
+        with self.cursor.copy(f"COPY {insert.table} ({columns}) FROM STDIN") as copy:
+            for row in insert.values(many):
+                copy.write_row(row)
 
 
 class PostgresStore(Store):
@@ -78,7 +87,6 @@ class PostgresStore(Store):
         return {
             "g": f"_{self.generation}",
             "text": 'TEXT COLLATE "C"',
-            "clustered": "",
             "tracking": f"views_tracking_{self.generation}",
         }
 
@@ -88,7 +96,7 @@ class PostgresStore(Store):
             # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger views'))")
             self.recorder.create_table()
-            session = PostgresSession(cursor, self._dialect, _FAULTS)
+            session = PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
             for statement in tables:
                 session.run(statement)
 
@@ -103,14 +111,14 @@ class PostgresStore(Store):
         """See `Store`."""
         with _answering(), self._datastore.transaction(commit=False) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield PostgresSession(cursor, self._dialect, _FAULTS)
+            yield PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`; a lock on the tracking table keeps the writers of other processes out."""
         with _answering(), self._datastore.transaction(commit=True) as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = {int(WAIT_SECONDS * 1000)}".encode())
-            session = PostgresSession(cursor, self._dialect, _FAULTS)
+            session = PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
             session.run("LOCK TABLE {tracking} IN SHARE ROW EXCLUSIVE MODE")
             yield session
 
@@ -123,6 +131,16 @@ class PostgresStore(Store):
                 "AND relnamespace = current_schema()::regnamespace"
             )
         return sorted(int(row["number"]) for row in rows)
+
+    @contextmanager
+    def filling(self, live: Store | None) -> Iterator[Filling]:
+        """See `Store`; until the end nothing of it exists for anybody else."""
+        with _answering(), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute(f"SET LOCAL maintenance_work_mem = '{SORT_MEMORY}'".encode())
+            self.recorder._create_table(cursor)
+            session = PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
+            yield Filling(session, partial(_table_of, live))
 
     def scrub(self) -> list[str]:
         """See `Store`."""
@@ -143,6 +161,11 @@ class PostgresStore(Store):
 
     def _say(self, sql: str) -> str:
         return to_percent_style(sql)
+
+
+def _table_of(live: Store | None, name: str) -> str:
+    assert live is not None, "only what exists can be taken over"
+    return live.words["tracking"] if name == "tracking" else f"{name}_{live.generation}"
 
 
 def _datastore(url: str) -> PostgresDatastore:

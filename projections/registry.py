@@ -7,7 +7,7 @@ from projections.base import Projection
 from projections.current_state.projection import CurrentState
 from projections.deliveries.projection import Deliveries
 from projections.history.projection import History
-from projections.store import BLOCKED_TABLE
+from projections.store import BLOCKED
 
 PROJECTIONS: Final[dict[str, Callable[[bytes], Projection]]] = {
     CurrentState.name: CurrentState,
@@ -24,8 +24,6 @@ def all_projections(key: bytes) -> tuple[Projection, ...]:
 
 def tables() -> Iterator[str]:
     """Give every statement that makes a table of the views."""
-    yield BLOCKED_TABLE
-    for projection in all_projections(b""):
-        for table in projection.tables:
-            yield table.create
-            yield from table.create_indexes
+    for table in (BLOCKED, *(t for p in all_projections(b"") for t in p.tables)):
+        yield table.create
+        yield from table.create_indexes

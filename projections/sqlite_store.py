@@ -7,10 +7,10 @@ is why `synchronous=NORMAL` is enough here and not in the log.
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from eventsourcing.persistence import (
     ConnectionPoolClosedError,
@@ -20,18 +20,27 @@ from eventsourcing.persistence import (
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
+    SQLiteCursor,
     SQLiteDatastore,
     SQLiteTrackingRecorder,
 )
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.sqlite_connections import truncate_wal
-from projections.store import Session, Store
+from projections.base import Params
+from projections.store import Filling, Insert, Session, Store
 
 READERS: Final = 32
 """The most connections that read at once."""
 _UNAVAILABLE: Final = (sqlite3.OperationalError, OperationalError, InterfaceError, OSError)
 _FAULTS: Final = (*_UNAVAILABLE, sqlite3.ProgrammingError)
+FILLING: Final = (
+    "journal_mode=MEMORY",
+    "synchronous=OFF",
+    "locking_mode=EXCLUSIVE",
+    "cache_size=-16384",
+)
+"""For a file that is thrown away unless all of it is written."""
 DOWN: Final = "The views' file could not be used ({}); try again, or see `doctor`."
 
 
@@ -70,6 +79,18 @@ class _Readers(SQLiteConnectionPool):
         self.is_journal_mode_wal = True
 
 
+class SQLiteSession(Session):
+    """A transaction on a file of views."""
+
+    def load(self, sql: str, many: Sequence[Params]) -> None:
+        """See `Session`; parameters by place are bound faster than by name."""
+        insert = Insert.read(self._dialect(sql))
+        assert insert is not None, "only an INSERT can be loaded"
+        places = ", ".join("?" * len(insert.columns))
+        statement = f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) VALUES ({places})"
+        self.cursor.executemany(statement, insert.values(many))
+
+
 class SQLiteStore(Store):
     """The views in a file; one process writes it."""
 
@@ -99,7 +120,7 @@ class SQLiteStore(Store):
     @property
     def words(self) -> Mapping[str, str]:
         """See `Store`; a generation has a file of its own, so its tables need no suffix."""
-        return {"g": "", "text": "TEXT", "clustered": "WITHOUT ROWID", "tracking": "tracking"}
+        return {"g": "", "text": "TEXT", "tracking": "tracking"}
 
     def create(self, tables: Iterable[str]) -> None:
         """See `Store`."""
@@ -121,13 +142,34 @@ class SQLiteStore(Store):
     def reading(self) -> Iterator[Session]:
         """See `Store`."""
         with _answering(), self._readers.transaction(commit=False) as cursor:
-            yield Session(cursor, self._dialect, _FAULTS)
+            yield SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`; the one write connection is lent to one at a time."""
         with _answering(), self.recorder.datastore.transaction(commit=True) as cursor:
-            yield Session(cursor, self._dialect, _FAULTS)
+            yield SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
+
+    @contextmanager
+    def filling(self, live: Store | None) -> Iterator[Filling]:
+        """See `Store`; the file is on disk when this ends well, and worth nothing when not."""
+        with (
+            _answering(),
+            closing(sqlite3.connect(self._path, uri=True, isolation_level=None)) as connection,
+        ):
+            connection.row_factory = sqlite3.Row
+            for pragma in FILLING:
+                connection.execute(f"PRAGMA main.{pragma}")
+            if live is not None:
+                uri = cast(SQLiteStore, live)._path.absolute().as_uri()
+                connection.execute("ATTACH ? AS live", (f"{uri}?mode=ro",))
+            cursor = connection.cursor()
+            cursor.execute("BEGIN")
+            self.recorder._create_table(cast(SQLiteCursor, cursor))
+            session = SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
+            yield Filling(session, lambda name: f"live.{name}")
+            cursor.execute("COMMIT")
+        _sync(self._path)
 
     def scrub(self) -> list[str]:
         """See `Store`."""
@@ -147,6 +189,16 @@ def _datastore(pool: SQLiteConnectionPool) -> SQLiteDatastore:
     datastore.pool.close()
     datastore.pool = pool
     return datastore
+
+
+def _sync(path: Path) -> None:
+    """Have what was written to a file or a folder on disk."""
+    with _answering():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

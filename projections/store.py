@@ -1,29 +1,55 @@
 """Where views rest: transactions, tracked positions and SQL on whichever database.
 
-Every statement is written once, for both databases: parameters as `:name`, and three words in
-braces: `{g}` is the suffix of the generation's tables, `{text}` a text column that sorts by code
-point, `{clustered}` a table whose rows lie in the order of its key.
+Every statement is written once, for both databases: parameters as `:name`, and two words in braces:
+`{g}` is the suffix of the generation's tables, `{text}` a text column that sorts by code point.
 """
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Protocol
 
 from eventsourcing.persistence import Tracking
 
 from ledger.domain.errors import StoreUnavailable
-from projections.base import Params
+from projections.base import Params, Table
 
-BLOCKED_TABLE: Final = """CREATE TABLE IF NOT EXISTS blocked{g} (
-    projection {text} NOT NULL,
+BLOCKED: Final = Table(
+    "blocked",
+    """projection {text} NOT NULL,
     stream {text} NOT NULL,
     position BIGINT NOT NULL,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (projection, stream))"""
+    reason TEXT NOT NULL""",
+    key=("projection", "stream"),
+)
+_INSERT: Final = re.compile(
+    r"INSERT INTO (?P<table>\S+)\s+\((?P<columns>[^)]*)\)\s+VALUES \([^)]*\)(?P<rest>.*)", re.DOTALL
+)
 _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _NONE: Final[Params] = {}
+
+
+class Insert(NamedTuple):
+    """The parts of an INSERT whose parameters are named like its columns."""
+
+    table: str
+    columns: tuple[str, ...]
+    rest: str
+
+    @classmethod
+    def read(cls, sql: str) -> "Insert | None":
+        """Take a statement apart; None when it is another one."""
+        match = _INSERT.fullmatch(sql)
+        if match is None:
+            return None
+        columns = tuple(name.strip() for name in match["columns"].split(","))
+        return cls(match["table"], columns, match["rest"])
+
+    def values(self, many: Iterable[Params]) -> list[tuple[Any, ...]]:
+        """Give the parameters in the order of the columns."""
+        return list(map(itemgetter(*self.columns), many))
 
 
 def to_percent_style(sql: str) -> str:
@@ -31,7 +57,7 @@ def to_percent_style(sql: str) -> str:
     return _NAMED.sub(r"%(\1)s", sql)
 
 
-class Session:
+class Session(ABC):
     """One transaction."""
 
     def __init__(
@@ -39,6 +65,7 @@ class Session:
         cursor: Any,
         dialect: Callable[[str], str],
         faults: tuple[type[BaseException], ...],
+        generation: int,
     ) -> None:
         """Use a cursor of the library, and what makes a statement fit for its database.
 
@@ -46,6 +73,8 @@ class Session:
         fault.
         """
         self.cursor = cursor
+        self.generation = generation
+        """Which copy of the views it is in."""
         self._dialect = dialect
         self.faults: tuple[type[BaseException], ...] = (*faults, StoreUnavailable)
 
@@ -57,10 +86,37 @@ class Session:
         """Execute one statement with each set of parameters."""
         self.cursor.executemany(self._dialect(sql), many)
 
+    @abstractmethod
+    def load(self, sql: str, many: Sequence[Params]) -> None:
+        """Write with an INSERT the rows that are certainly new, by the fastest way there is."""
+
     def rows(self, sql: str, params: Params = _NONE) -> list[Any]:
         """Execute a query; a row gives its columns by name."""
         self.cursor.execute(self._dialect(sql), params)
         return list(self.cursor.fetchall())
+
+    def positions(self, names: Iterable[str]) -> dict[str, int]:
+        """Give the tracked position of each projection; 0 before its first batch."""
+        rows = self.rows("SELECT application_name, notification_id FROM {tracking}")
+        tracked = {row["application_name"]: row["notification_id"] for row in rows}
+        return {name: tracked.get(name, 0) for name in names}
+
+
+class Reads(Protocol):
+    """Where questions are asked: one generation, or whichever is live."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """Read in one transaction, as of one instant and in one generation."""
+
+
+class Filling(NamedTuple):
+    """A new generation that is being filled; only its tracking table exists."""
+
+    session: Session
+    """Writes into it."""
+    live: Callable[[str], str]
+    """Names a table of the live generation, given its name without suffix, for statements of this
+    session; `tracking` is the tracking table."""
 
 
 class Store(ABC):
@@ -98,6 +154,13 @@ class Store(ABC):
         """Write in one transaction that excludes every other writer of this generation."""
 
     @abstractmethod
+    def filling(self, live: "Store | None") -> AbstractContextManager[Filling]:
+        """Make and fill this generation, which does not exist yet, in one transaction.
+
+        Some of it may be taken over from `live`, a store of the same kind.
+        """
+
+    @abstractmethod
     def scrub(self) -> list[str]:
         """Remove what replaced rows left in the store's files, without stopping anyone.
 
@@ -110,9 +173,7 @@ class Store(ABC):
 
     def positions(self, session: Session, names: Iterable[str]) -> dict[str, int]:
         """Give the tracked position of each projection; 0 before its first batch."""
-        rows = session.rows("SELECT application_name, notification_id FROM {tracking}")
-        tracked = {row["application_name"]: row["notification_id"] for row in rows}
-        return {name: tracked.get(name, 0) for name in names}
+        return session.positions(names)
 
     def track(self, session: Session, name: str, position: int) -> None:
         """Write down that a projection has read up to a position, in the batch's transaction."""

@@ -5,13 +5,16 @@ its unique key; the library calls them originator id and version, and a position
 and beside it the payloads: what may have to be forgotten, keyed by position.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from ledger.domain.errors import StoreUnavailable
 
 LOCK_TIMEOUT_MS = 2_500
 """How long a write may wait for the lock, and any statement of it may run, in milliseconds."""
+PORTION = 2_000
+"""How many events of a scan are held at once."""
 
 
 class AmbiguousCommit(StoreUnavailable):
@@ -81,8 +84,25 @@ class Found(NamedTuple):
     body: bytes
 
 
+class Scan(NamedTuple):
+    """The streams of the log at one moment, each of them whole."""
+
+    position: int
+    """The end of the log at that moment."""
+    total: int
+    """How many events there are to come."""
+    portions: Iterator[list[StoredRow]]
+    """Events by stream and version, with payloads as `Log.read_streams` gives them. A stream may
+    go on in the next portion."""
+
+
 Decide = Callable[[Seen], Sequence[NewRow]]
 DecideErasure = Callable[[Seen], Change]
+
+
+def kind_range(kind: str) -> tuple[str, str]:
+    """Give the first name of a kind of stream, and the first that comes after all of them."""
+    return kind, kind[:-1] + chr(ord(kind[-1]) + 1)
 
 
 class Log(Protocol):
@@ -144,6 +164,12 @@ class Log(Protocol):
         """Give all events of `streams` up to a position, ordered by stream and version.
 
         Connection events come with their payloads; bodies of deliveries are left out.
+        """
+
+    def scan(self, kinds: Sequence[str]) -> AbstractContextManager[Scan]:
+        """Read the whole log stream by stream, as of one moment and in little memory.
+
+        Only streams whose names begin with one of `kinds`.
         """
 
     def first_positions(self, streams: Collection[str]) -> dict[str, int]:

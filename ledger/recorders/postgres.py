@@ -30,6 +30,7 @@ from ledger.recorders.base import (
     StoredRow,
 )
 from ledger.recorders.postgres_erasing import PostgresErasing
+from ledger.recorders.postgres_scanning import PostgresScanning
 
 DOWN: Final = "PostgreSQL did not take the request ({}); check that it runs and is reachable."
 REPLICA_WARNING: Final = "01000"
@@ -102,7 +103,7 @@ _SCHEMA: Final = """
 """
 
 
-class PostgresLog(PostgresErasing, PostgresApplicationRecorder):
+class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
     def __init__(

@@ -30,6 +30,7 @@ from ledger.recorders.base import (
 )
 from ledger.recorders.sqlite_connections import Datastore, lock_writer
 from ledger.recorders.sqlite_erasing import SQLiteErasing
+from ledger.recorders.sqlite_scanning import SQLiteScanning
 
 COLUMNS: Final = (
     "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
@@ -61,7 +62,7 @@ SCHEMA: Final = (
 )
 
 
-class SQLiteLog(SQLiteErasing, SQLiteApplicationRecorder):
+class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
     datastore: Datastore
