@@ -180,8 +180,8 @@ class RetryBody(CamelSchema):
 # Answers
 
 
-def _said(cls: type[fields.Field[Any]], text: str) -> fields.Field[Any]:
-    return cls(metadata={"description": text})
+def _said(cls: type[fields.Field[Any]], text: str, **how: Any) -> fields.Field[Any]:
+    return cls(metadata={"description": text}, **how)
 
 
 def _maybe(cls: type[fields.Field[Any]], text: str) -> fields.Field[Any]:
@@ -268,12 +268,14 @@ class FieldErrorSchema(CamelSchema):
 class ProblemSchema(CamelSchema):
     """An error, as RFC 9457 has it."""
 
-    type = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    request_id = fields.String(required=True)
-    errors = fields.List(fields.Nested(FieldErrorSchema))
+    type = _said(fields.String, "`urn:connection-ledger:problem:` and its name.", required=True)
+    title = _said(fields.String, "What kind of problem it is.", required=True)
+    status = _said(fields.Integer, "The status of the answer.", required=True)
+    detail = _said(fields.String, "What happened, and what to do next.", required=True)
+    request_id = _said(fields.String, "Names the request in the log.", required=True)
+    errors = fields.List(
+        fields.Nested(FieldErrorSchema), metadata={"description": "Of bad input: its parts."}
+    )
 
 
 def page_of(item: type[Schema]) -> Schema:

@@ -152,7 +152,9 @@ class Statement:
     """A claim together with one piece of its evidence: what one connection event carries."""
 
     claim: Claim
+    """What was stated."""
     evidence: Evidence
+    """By what."""
 
 
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
