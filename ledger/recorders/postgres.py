@@ -153,12 +153,6 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
         """See `ledger.recorders.base.Log`."""
         return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now)
 
-    def erase(
-        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
-    ) -> tuple[list[int], Head]:
-        """See `ledger.recorders.base.Log`."""
-        return self._write(streams, (), decide, now)
-
     def _write(
         self,
         streams: Collection[str],

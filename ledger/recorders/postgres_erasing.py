@@ -1,13 +1,13 @@
 """What erasing needs of a PostgreSQL log: scans for text, and making dead rows unreadable."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from psycopg import Cursor
 
-from ledger.recorders.base import Found
+from ledger.recorders.base import DecideErasure, Found, Head
 
 REMAINS: Final = (
     "No query of PostgreSQL finds it any more. Its files may still hold copies until they are "
@@ -21,6 +21,22 @@ class PostgresErasing(ABC):
     @abstractmethod
     def _reading(self) -> AbstractContextManager[Cursor[tuple[Any, ...]]]:
         """Lend a cursor that reads."""
+
+    @abstractmethod
+    def _write(
+        self,
+        streams: Collection[str],
+        message_ids: Collection[str],
+        decide: DecideErasure,
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
+        """Read, decide, delete and append in one transaction."""
+
+    def erase(
+        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
+    ) -> tuple[list[int], Head]:
+        """See `ledger.recorders.base.Log`."""
+        return self._write(streams, (), decide, now)
 
     def connections_holding(self, needle: bytes, *, after: int, up_to: int) -> set[str]:
         """See `ledger.recorders.base.Log`."""

@@ -29,7 +29,7 @@ from ledger.recorders.base import (
     StoredRow,
 )
 from ledger.recorders.sqlite_connections import Datastore, lock_writer
-from ledger.recorders.sqlite_erasing import SQLiteErasing
+from ledger.recorders.sqlite_erasing import SQLiteErasing, delete_payloads
 from ledger.recorders.sqlite_scanning import SQLiteScanning
 
 COLUMNS: Final = (
@@ -133,12 +133,6 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
         """See `ledger.recorders.base.Log`."""
         return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now)
 
-    def erase(
-        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
-    ) -> tuple[list[int], Head]:
-        """See `ledger.recorders.base.Log`."""
-        return self._write(streams, (), decide, now)
-
     def _write(
         self,
         streams: Collection[str],
@@ -155,7 +149,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
             try:
                 seen = _see(cursor, streams, message_ids)
                 change = decide(seen)
-                _delete(cursor, change.erased)
+                delete_payloads(cursor, change.erased)
                 positions, head = _append(cursor, seen.head, change.rows, now)
             except sqlite3.Error as error:
                 connection.rollback()
@@ -357,12 +351,6 @@ def _see(cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection
         )
         message_streams = [(row[0], row[1]) for row in cursor.fetchall()]
     return Seen(_head(cursor), rows, message_streams)
-
-
-def _delete(cursor: SQLiteCursor, positions: Collection[int]) -> None:
-    if positions:
-        statement = "DELETE FROM payloads WHERE notification_id = ?"
-        cursor.executemany(statement, [(position,) for position in positions])
 
 
 def _append(

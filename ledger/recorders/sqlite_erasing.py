@@ -2,13 +2,13 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from eventsourcing.sqlite import SQLiteCursor
 
-from ledger.recorders.base import Found
+from ledger.recorders.base import DecideErasure, Found, Head
 from ledger.recorders.sqlite_connections import Datastore, truncate_wal
 
 
@@ -21,6 +21,22 @@ class SQLiteErasing(ABC):
     @abstractmethod
     def _reading(self) -> AbstractContextManager[SQLiteCursor]:
         """Lend a cursor that reads."""
+
+    @abstractmethod
+    def _write(
+        self,
+        streams: Collection[str],
+        message_ids: Collection[str],
+        decide: DecideErasure,
+        now: Callable[[], int],
+    ) -> tuple[list[int], Head]:
+        """Read, decide, delete and append in one transaction."""
+
+    def erase(
+        self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
+    ) -> tuple[list[int], Head]:
+        """See `ledger.recorders.base.Log`."""
+        return self._write(streams, (), decide, now)
 
     def connections_holding(self, needle: bytes, *, after: int, up_to: int) -> set[str]:
         """See `ledger.recorders.base.Log`."""
@@ -61,3 +77,10 @@ class SQLiteErasing(ABC):
     def scrub(self) -> list[str]:
         """See `ledger.recorders.base.Log`."""
         return truncate_wal(lambda: self.datastore.get_connection(commit=True), self.path)
+
+
+def delete_payloads(cursor: SQLiteCursor, positions: Collection[int]) -> None:
+    """Delete the payloads at these positions, within the transaction of the cursor."""
+    if positions:
+        statement = "DELETE FROM payloads WHERE notification_id = ?"
+        cursor.executemany(statement, [(position,) for position in positions])
