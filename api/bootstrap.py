@@ -81,7 +81,7 @@ class Service:
                 ledger=ledger,
                 quarantine=quarantine,
                 database_url=present.database_url,
-                live=self._store,
+                live=lambda: self._store,
                 reached=self._reached,
             ),
             readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),

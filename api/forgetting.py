@@ -39,8 +39,8 @@ class Forgetting:
     ledger: Ledger
     quarantine: Quarantine
     database_url: str
-    live: Store | None = None
-    """The views that this process has open; the others are opened for the time it takes."""
+    live: Callable[[], Store | None] = lambda: None
+    """Gives the views that this process has open; others are opened for the time it takes."""
     reached: Callable[[int], bool] = lambda _: True
     """Waits until those views have read up to a position; False when it takes too long."""
 
@@ -56,7 +56,7 @@ class Forgetting:
         if erased is None:
             return _nothing_but(reference, held, log) if held else None
         remains = [] if self.reached(erased.position) else [BEHIND]
-        remains += erase_views(log, self.database_url, erased.connections, self.live)
+        remains += erase_views(log, self.database_url, erased.connections, self.live())
         remains += log.scrub()
         return _forgotten(reference, erased, held, remains)
 

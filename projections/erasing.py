@@ -5,8 +5,10 @@ so what was read before the erasure and written after it does not stay either.
 """
 
 from collections.abc import Collection
+from typing import Final
 
 from ledger.domain.words import connection_stream
+from ledger.recorders import sqlite_path
 from ledger.recorders.base import Log
 from projections.applying import intend, write_apart
 from projections.batch import tell_streams
@@ -14,6 +16,11 @@ from projections.blocked import read_blocks
 from projections.opening import generations, open_generation
 from projections.registry import all_projections
 from projections.store import Store
+
+DRAFT: Final = (
+    "The views are being rebuilt, and the new ones may have been read from what is erased now. They "
+    "will not show it, but their files may keep it; give the same command again after the rebuild."
+)
 
 
 def erase_views(
@@ -24,7 +31,9 @@ def erase_views(
     `live` is the one that this process has open already. Returns a sentence for each place where
     copies may remain. Raises StoreUnavailable.
     """
-    remains = []
+    path = sqlite_path(database_url)
+    drafts = path is not None and any(path.absolute().parent.glob(f"{path.stem}.views-*.draft"))
+    remains = [DRAFT] if drafts else []
     for generation in generations(database_url):
         if live is not None and live.generation == generation:
             remains += _erase(log, live, connections)
