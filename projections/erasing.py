@@ -18,8 +18,8 @@ from projections.registry import all_projections
 from projections.store import Store
 
 DRAFT: Final = (
-    "The views are being rebuilt, and the new ones may have been read from what is erased now. They "
-    "will not show it, but their files may keep it; give the same command again after the rebuild."
+    "The views are being rebuilt, and the new ones may have been read before. They will not show "
+    "what is erased, but their files may keep it; give the same command again after the rebuild."
 )
 
 
