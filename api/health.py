@@ -100,7 +100,7 @@ def gauges(use: Services) -> Iterable[Metric]:
         "ledger_queue_depth", "Observations that wait for the store.", value=use.writer.depth
     )
     yield GaugeMetricFamily(
-        "ledger_quarantine_files", "Requests that are held.", value=use.quarantine.count()
+        "ledger_quarantine_files", "Requests in quarantine.", value=use.quarantine.count()
     )
     try:
         stored = list(_stored(use))
@@ -108,7 +108,9 @@ def gauges(use: Services) -> Iterable[Metric]:
         stored = []
     yield from stored
     yield GaugeMetricFamily(
-        "ledger_store_up", "Whether the store answered just now.", value=int(bool(stored))
+        "ledger_store_up",
+        "1 when the store answered just now; at 0 all that it would tell is absent.",
+        value=int(bool(stored)),
     )
 
 
@@ -124,10 +126,19 @@ def _stored(use: Services) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "ledger_parked", "Deliveries that could not be read.", value=counts.parked
     )
-    yield _by("connections", "Connections by status.", "status", counts.connections)
-    yield _by("blocked_streams", "Streams a projection cannot fold.", "projection", counts.blocked)
-    yield _by("projection_lag", "Positions behind the log's end.", "projection", lags)
-    yield _by("silence_seconds", "Since the last signed delivery.", "dialect", silence)
+    yield _by(
+        "connections",
+        "Connections; unknown where no status was said.",
+        "status",
+        counts.connections,
+    )
+    yield _by(
+        "blocked_streams", "Streams that a projection could not fold.", "projection", counts.blocked
+    )
+    yield _by(
+        "projection_lag", "Positions between a projection and the log's end.", "projection", lags
+    )
+    yield _by("silence_seconds", "Since the last signed delivery, in seconds.", "dialect", silence)
 
 
 def _by(name: str, text: str, label: str, values: dict[str, Any]) -> Metric:

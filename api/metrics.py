@@ -31,13 +31,13 @@ class Metrics:
         self.registry = CollectorRegistry()
         deliveries = Counter(
             "ledger_deliveries",
-            "Signed deliveries that were answered 204.",
+            "Signed deliveries answered 204: new, repeated or parked.",
             ("outcome", "dialect"),
             registry=self.registry,
         )
         refused = Counter(
             "ledger_refused",
-            "Requests whose signature was not accepted.",
+            "Requests answered 401, by the reason.",
             ("reason",),
             registry=self.registry,
         )
@@ -49,14 +49,16 @@ class Metrics:
         for reason in Reason:
             refused.labels(reason.value)
         self.quarantined = Counter(
-            "ledger_quarantined", "Refused requests put aside.", registry=self.registry
+            "ledger_quarantined",
+            "Refused requests put aside in the quarantine.",
+            registry=self.registry,
         )
         self.unavailable = Counter(
             "ledger_unavailable", "Signed deliveries answered 503.", registry=self.registry
         )
         self.ingest_seconds = Histogram(
             "ledger_ingest_seconds",
-            "From the whole request to durable.",
+            "From the whole request to durable, in seconds.",
             buckets=_LATENCIES,
             registry=self.registry,
         )

@@ -98,7 +98,7 @@ class AsOfQuery(FreshQuery):
     """Which moment of our own knowledge is meant."""
 
     as_of = Micros(
-        metadata={"description": "Answer as we would have answered then: recordedAt <= asOf."}
+        metadata={"description": "As we would have answered then, by what was recorded up to it."}
     )
 
 
@@ -106,7 +106,7 @@ class MomentQuery(AsOfQuery):
     """Which moment is meant, by both clocks."""
 
     valid_at = Millis(
-        metadata={"description": "What was true then, by all that is known: occurredAt <= validAt."}
+        metadata={"description": "What was true then, by all that is known to have occurred by it."}
     )
 
 
@@ -147,17 +147,21 @@ class HistoryQuery(PageQuery, AsOfQuery):
         fields.String(validate=validate.OneOf(list(CONNECTION_TYPES))),
         metadata={"description": "Only this type; may be given several times."},
     )
-    from_ = Millis(data_key="from", metadata={"description": "occurredAt at or after."})
-    to = Millis(metadata={"description": "occurredAt before."})
+    from_ = Millis(
+        data_key="from", metadata={"description": "Only what occurred at this time or later."}
+    )
+    to = Millis(metadata={"description": "Only what occurred before this time."})
     by = fields.String(
         load_default="position",
         validate=validate.OneOf(["position", "occurredAt"]),
-        metadata={"description": "In the order in which it was recorded, or in which it happened."},
+        metadata={
+            "description": "The order: `position`, as recorded, or `occurredAt`, as it happened."
+        },
     )
     order = fields.String(
         load_default="asc",
         validate=validate.OneOf(["asc", "desc"]),
-        metadata={"description": "Oldest first, or newest first."},
+        metadata={"description": "`asc`, oldest first, or `desc`, newest first."},
     )
 
 

@@ -12,8 +12,12 @@ from api.settings import Settings, SettingsError
 from ledger.ofauth import signatures
 from ledger.ofauth.signatures import Dialect, SignatureError
 
+EXAMPLE = """\b
+connection-ledger sign < body.json > headers
+curl -H @headers --data-binary @body.json http://127.0.0.1:8080/webhooks/ofauth"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLE)
 @click.option(
     "--dialect",
     type=click.Choice([dialect.value for dialect in Dialect]),
@@ -24,12 +28,7 @@ from ledger.ofauth.signatures import Dialect, SignatureError
 @click.option("--body", type=click.File("rb"), default="-", help="The file to sign, else stdin.")
 @as_json
 def sign(dialect: str, body: BinaryIO, json_: bool) -> None:
-    r"""Print the headers that sign a body with the first of LEDGER_WEBHOOK_SECRETS.
-
-    \b
-    connection-ledger sign < body.json > headers
-    curl -H @headers --data-binary @body.json http://127.0.0.1:8080/webhooks/ofauth
-    """
+    """Print the headers that sign a body with the first of LEDGER_WEBHOOK_SECRETS, stamped now."""
     found = Settings.from_env(os.environ).webhook_secrets
     if not found:
         raise SettingsError(["LEDGER_WEBHOOK_SECRETS: it is not set. Set the secret to sign with."])
