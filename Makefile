@@ -31,7 +31,8 @@ soak: $(VENV)/dev.stamp ## the long tests
 bench: $(VENV)/bench.stamp ## the speed measurements; BENCH_ARGS="ingest --quick" chooses
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
-docs: $(VENV)/docs.stamp ## the documentation as web pages, in build/docs
+docs: $(VENV)/docs.stamp ## the reference, from the code; the documentation as web pages in build/docs
+	$(BIN)/python -m docs.generator
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo 'open build/docs/index.html'
 

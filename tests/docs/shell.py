@@ -77,7 +77,7 @@ class Shell:
         """
         mark = secrets.token_hex(8)
         self._send(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %s\\n' {mark} $?\n")
-        output = []
+        output: list[str] = []
         for line in self._lines_in(COMMAND_SECONDS, command, output):
             if line.startswith(mark):
                 code = line.split()[1]
