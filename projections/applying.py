@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ledger.domain.errors import StoreUnavailable
@@ -12,6 +12,9 @@ from projections.blocked import Blocks, block, printable, release
 from projections.store import Session
 
 log = logging.getLogger(__name__)
+
+Put = Callable[[Session, Projection, str, Sequence[Params]], None]
+"""Writes the rows of one statement."""
 
 
 class Refused(Exception):
@@ -64,6 +67,34 @@ def write_together(session: Session, intents: Sequence[Intent]) -> None:
 
     Raises Refused when some of it cannot be written; the transaction is then lost.
     """
+    _write_all(session, intents, _put)
+
+
+def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
+    """Write stream by stream; what the database refuses blocks its stream only.
+
+    Returns the intents with the trouble that they met. An error that is no stream's fault is raised
+    as it is.
+    """
+    return _write_each(session, intents, _put)
+
+
+def write_new(session: Session, intents: Sequence[Intent]) -> None:
+    """Write in bulk what a view that is made from nothing holds of some streams.
+
+    What the database refuses blocks its stream only. An error that is no stream's fault is raised
+    as it is.
+    """
+    session.run("SAVEPOINT portion")
+    try:
+        _write_all(session, intents, _load)
+    except Refused:
+        session.run("ROLLBACK TO SAVEPOINT portion")
+        _write_each(session, intents, _load)
+    session.run("RELEASE SAVEPOINT portion")
+
+
+def _write_all(session: Session, intents: Sequence[Intent], put: Put) -> None:
     rows: dict[tuple[str, str], list[Params]] = defaultdict(list)
     projections = {intent.projection.name: intent.projection for intent in intents}
     for intent in intents:
@@ -73,7 +104,7 @@ def write_together(session: Session, intents: Sequence[Intent]) -> None:
         for name, projection in projections.items():
             for sql in projection.statements:
                 if many := rows.get((name, sql)):
-                    session.run_many(sql, projection.condense(sql, many))
+                    put(session, projection, sql, many)
     except session.faults:
         raise
     except Exception as error:
@@ -82,12 +113,7 @@ def write_together(session: Session, intents: Sequence[Intent]) -> None:
         _mark(session, intent, intent.trouble)
 
 
-def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
-    """Write stream by stream; what the database refuses blocks its stream only.
-
-    Returns the intents with the trouble that they met. An error that is no stream's fault is raised
-    as it is.
-    """
+def _write_each(session: Session, intents: Sequence[Intent], put: Put) -> list[Intent]:
     done = []
     for intent in intents:
         trouble = intent.trouble
@@ -95,7 +121,7 @@ def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
         try:
             for sql in intent.projection.statements:
                 if many := [params for said, params in intent.writes if said == sql]:
-                    session.run_many(sql, intent.projection.condense(sql, many))
+                    put(session, intent.projection, sql, many)
         except session.faults:
             raise
         except Exception as error:  # noqa: BLE001 - one stream must not stop the others
@@ -105,6 +131,17 @@ def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
         _mark(session, intent, trouble)
         done.append(replace(intent, trouble=trouble))
     return done
+
+
+def _put(session: Session, projection: Projection, sql: str, many: Sequence[Params]) -> None:
+    session.run_many(sql, projection.condense(sql, many))
+
+
+def _load(session: Session, projection: Projection, sql: str, many: Sequence[Params]) -> None:
+    if sql in projection.plain:
+        session.load(sql, many)
+    else:
+        _put(session, projection, sql, many)
 
 
 def report(intents: Iterable[Intent], key: bytes) -> None:

@@ -152,6 +152,18 @@ def tell_rows(rows: Iterable[StoredRow]) -> Iterator[Told]:
         yield _tell(stream, own, 0)
 
 
+def tell_sorted(portions: Iterable[Sequence[StoredRow]]) -> Iterator[list[Told]]:
+    """Tell streams whole from rows that lie stream by stream; a few at a time."""
+    left: Sequence[StoredRow] = ()
+    for rows in portions:
+        streams = _by_stream([*left, *rows])
+        # The last one may go on in the next portion.
+        left = streams.pop(rows[-1].stream)
+        yield [_tell(stream, own, 0) for stream, own in streams.items()]
+    if left:
+        yield [_tell(left[0].stream, left, 0)]
+
+
 def _must_be_whole(rows: Sequence[StoredRow]) -> bool:
     return rows[0].stream.startswith(CONNECTION) or any(row.topic in _TOLD_WHOLE for row in rows)
 

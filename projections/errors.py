@@ -1,5 +1,7 @@
 """What can go wrong with views and questions; every message says what to do next."""
 
+from collections.abc import Iterable
+
 from ledger.domain.errors import LedgerError
 
 
@@ -23,12 +25,33 @@ class AmbiguousConnection(LedgerError):
         )
 
 
+class RebuildRunning(LedgerError):
+    """The views are being rebuilt already."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The views are being rebuilt already, and only one rebuild runs at a time. Wait for "
+            "its end (`projections list`), or cancel it with DELETE /api/projections/rebuild."
+        )
+
+
+class UnknownProjection(LedgerError):
+    """There is no projection of this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"There is no projection {name!r}. Name some of: {', '.join(known)}.")
+
+
+class RebuildFailed(LedgerError):
+    """A rebuild ended without new views; the live ones are as they were."""
+
+
 class ViewsAhead(LedgerError):
     """The views have read further than the log goes: they belong to another log."""
 
     def __init__(self, position: int, head: int) -> None:
         super().__init__(
             f"The views have read up to position {position}, the log ends at {head}. They belong "
-            "to another (perhaps newer) log: remove the views' file or tables; they are made "
-            "again from the log."
+            "to another (perhaps newer) log: `connection-ledger projections rebuild` makes new "
+            "ones, or remove the views' files or tables; they are made again from the log."
         )

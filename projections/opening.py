@@ -1,20 +1,29 @@
 """Opening the views that belong to a log."""
 
-from typing import Final
+from contextlib import closing
 
-from ledger.recorders import sqlite_path
+from projections.generations import Generations, generations_of
 from projections.registry import tables
 from projections.store import Store
 
-GENERATION: Final = 1
+GENERATION = 1
 
 
 def open_store(database_url: str) -> Store:
-    """Open the views of the log at this address for writing and reading, and make what is missing.
+    """Open the live views of the log at this address for writing, and make what is missing.
 
     Raises StoreUnavailable when they cannot be opened.
     """
-    store = _store(database_url, writer=True)
+    with closing(generations_of(database_url)) as generations:
+        return open_whole(generations, generations.live())
+
+
+def open_whole(generations: Generations, generation: int) -> Store:
+    """Open a generation for writing, and make what is missing of it.
+
+    Raises StoreUnavailable when it cannot be opened.
+    """
+    store = generations.open(generation, writer=True)
     try:
         store.create(tables())
     except BaseException:
@@ -24,11 +33,12 @@ def open_store(database_url: str) -> Store:
 
 
 def find_store(database_url: str) -> Store | None:
-    """Open the views of the log at this address for reading only; None when there are none.
+    """Open the live views of the log at this address for reading only; None when there are none.
 
     Raises StoreUnavailable when they cannot be opened.
     """
-    store = _store(database_url, writer=False)
+    with closing(generations_of(database_url)) as generations:
+        store = generations.open(generations.live(), writer=False)
     try:
         if store.exists():
             return store
@@ -44,18 +54,8 @@ def generations(database_url: str) -> list[int]:
 
     Raises StoreUnavailable.
     """
-    path = sqlite_path(database_url)
-    if path is not None:
-        from projections.sqlite_store import found_generations
-
-        return found_generations(path)
-    from projections.postgres_store import PostgresStore
-
-    store = PostgresStore(database_url)
-    try:
-        return store.generations()
-    finally:
-        store.close()
+    with closing(generations_of(database_url)) as found:
+        return found.all()
 
 
 def open_generation(database_url: str, generation: int) -> Store:
@@ -63,22 +63,5 @@ def open_generation(database_url: str, generation: int) -> Store:
 
     Raises StoreUnavailable when it cannot be opened.
     """
-    path = sqlite_path(database_url)
-    if path is not None:
-        from projections.sqlite_store import SQLiteStore, views_path
-
-        return SQLiteStore(views_path(path, generation), writer=True, generation=generation)
-    from projections.postgres_store import PostgresStore
-
-    return PostgresStore(database_url, generation=generation)
-
-
-def _store(database_url: str, *, writer: bool) -> Store:
-    path = sqlite_path(database_url)
-    if path is not None:
-        from projections.sqlite_store import SQLiteStore, views_path
-
-        return SQLiteStore(views_path(path, GENERATION), writer=writer, generation=GENERATION)
-    from projections.postgres_store import PostgresStore
-
-    return PostgresStore(database_url, generation=GENERATION)
+    with closing(generations_of(database_url)) as found:
+        return found.open(generation, writer=True)

@@ -92,7 +92,7 @@ class PostgresStore(Store):
 
     def create(self, tables: Iterable[str]) -> None:
         """See `Store`."""
-        with _answering(), self._datastore.transaction(commit=True) as cursor:
+        with answering(), self._datastore.transaction(commit=True) as cursor:
             # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger views'))")
             self.recorder.create_table()
@@ -109,33 +109,23 @@ class PostgresStore(Store):
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """See `Store`."""
-        with _answering(), self._datastore.transaction(commit=False) as cursor:
+        with answering(), self._datastore.transaction(commit=False) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`; a lock on the tracking table keeps the writers of other processes out."""
-        with _answering(), self._datastore.transaction(commit=True) as cursor:
+        with answering(), self._datastore.transaction(commit=True) as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = {int(WAIT_SECONDS * 1000)}".encode())
             session = PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
             session.run("LOCK TABLE {tracking} IN SHARE ROW EXCLUSIVE MODE")
             yield session
 
-    def generations(self) -> list[int]:
-        """Give the numbers of all generations that this database holds."""
-        with self.reading() as session:
-            rows = session.rows(
-                "SELECT substring(relname FROM 16) AS number FROM pg_class WHERE relkind = 'r' "
-                "AND relname ~ '^views_tracking_[0-9]+$' "
-                "AND relnamespace = current_schema()::regnamespace"
-            )
-        return sorted(int(row["number"]) for row in rows)
-
     @contextmanager
     def filling(self, live: Store | None) -> Iterator[Filling]:
         """See `Store`; until the end nothing of it exists for anybody else."""
-        with _answering(), self._datastore.transaction(commit=True) as cursor:
+        with answering(), self._datastore.transaction(commit=True) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute(f"SET LOCAL maintenance_work_mem = '{SORT_MEMORY}'".encode())
             self.recorder._create_table(cursor)
@@ -144,7 +134,7 @@ class PostgresStore(Store):
 
     def scrub(self) -> list[str]:
         """See `Store`."""
-        with _answering(), self._datastore.get_connection() as connection:
+        with answering(), self._datastore.get_connection() as connection:
             found = connection.execute(
                 "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE %s "
                 "AND relnamespace = current_schema()::regnamespace",
@@ -187,7 +177,8 @@ def _datastore(url: str) -> PostgresDatastore:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
+    """Let failures of the views' tables be StoreUnavailable."""
     try:
         yield
     except _UNAVAILABLE as error:

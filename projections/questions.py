@@ -28,7 +28,7 @@ from projections.history import view as history
 from projections.history.projection import History
 from projections.history.view import Wanted
 from projections.registry import PROJECTIONS
-from projections.store import Session, Store
+from projections.store import Reads, Session
 
 T = TypeVar("T")
 VERSIONS = {CurrentState.name: CurrentState.version, History.name: History.version}
@@ -42,7 +42,7 @@ class Questions(Histories):
     ever had. Every method may raise StoreUnavailable.
     """
 
-    def __init__(self, log: Log, store: Store, *, stale_after_ms: int) -> None:
+    def __init__(self, log: Log, store: Reads, *, stale_after_ms: int) -> None:
         """Call a live connection stale when its evidence is older than `stale_after_ms`."""
         self._log = log
         self._store = store
@@ -67,12 +67,12 @@ class Questions(Histories):
                     return None
                 views = self._now(session, now_ms).of_client(reference)
                 known = history.has_entries(session, "client_ref", reference)
-                return self._answer(client_view(reference, views, known=known), position)
+                return self._answer(client_view(reference, views, known=known), position, session)
             ids = history.bound_connections(session, reference, position)
         if not ids:
             return None
         moment = _moment(position, now_ms, as_of_us, valid_at_ms)
-        return self._answer(self._folding.client(reference, ids, moment), position)
+        return self._answer(self._folding.client(reference, ids, moment), position, session)
 
     def connection(
         self,
@@ -91,10 +91,10 @@ class Questions(Histories):
             position = self._position(session, CurrentState.name, as_of_us)
             if as_of_us is None and valid_at_ms is None:
                 view = self._now(session, now_ms).one(connection_id)
-                return None if view is None else self._answer(view, position)
+                return None if view is None else self._answer(view, position, session)
         moment = _moment(position, now_ms, as_of_us, valid_at_ms)
         view = self._folding.connection(connection_id, moment)
-        return None if view is None else self._answer(view, position)
+        return None if view is None else self._answer(view, position, session)
 
     def connections(
         self,
@@ -112,7 +112,7 @@ class Questions(Histories):
             page = self._now(session, now_ms).page(
                 status=status, client=client, stale=stale, after=after, limit=limit
             )
-            return self._answer(page, position)
+            return self._answer(page, position, session)
 
     def resolve_short(self, text: str) -> str:
         """See `Histories`."""
@@ -138,23 +138,22 @@ class Questions(Histories):
             page = history.with_positions(self._log, page, position)
         else:
             page = self._folding.client_history(reference, ids, position, wanted)
-        return self._answer(page, position, History.name)
+        return self._answer(page, position, session, History.name)
 
     def _connection_history(
         self, connection_id: str, wanted: Wanted, as_of_us: int | None
     ) -> Answer[Page[HistoryEntry]] | None:
         page: Page[HistoryEntry] | None
-        if as_of_us is not None:
-            position = self._log.position_at(as_of_us)
-            page = self._folding.connection_history(connection_id, position, wanted)
-            return None if page is None else self._answer(page, position, History.name)
         with self._store.reading() as session:
-            position = self._position(session, History.name, None)
+            position = self._position(session, History.name, as_of_us)
+            if as_of_us is not None:
+                page = self._folding.connection_history(connection_id, position, wanted)
+                return None if page is None else self._answer(page, position, session, History.name)
             if not history.has_entries(session, "connection_id", connection_id):
                 return None
             page = wanted.read(session, "connection_id", connection_id)
         page = history.with_positions(self._log, page, position)
-        return self._answer(page, position, History.name)
+        return self._answer(page, position, session, History.name)
 
     # deliveries and health
 
@@ -186,7 +185,7 @@ class Questions(Histories):
     def positions(self) -> dict[str, int]:
         """Give the tracked position of each projection."""
         with self._store.reading() as session:
-            return self._store.positions(session, PROJECTIONS)
+            return session.positions(PROJECTIONS)
 
     def _now(self, session: Session, now_ms: int) -> current.CurrentConnections:
         return current.CurrentConnections(
@@ -196,11 +195,12 @@ class Questions(Histories):
     def _position(self, session: Session, projection: str, as_of_us: int | None) -> int:
         if as_of_us is not None:
             return self._log.position_at(as_of_us)
-        return self._store.positions(session, [projection])[projection]
+        return session.positions([projection])[projection]
 
-    def _answer(self, value: T, position: int, projection: str = CurrentState.name) -> Answer[T]:
-        version, generation = VERSIONS[projection], self._store.generation
-        return Answer(value, position, projection, version, generation)
+    def _answer(
+        self, value: T, position: int, session: Session, projection: str = CurrentState.name
+    ) -> Answer[T]:
+        return Answer(value, position, projection, VERSIONS[projection], session.generation)
 
 
 def _moment(position: int, now_ms: int, as_of_us: int | None, valid_at_ms: int | None) -> Moment:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from projections.base import Projection
+from projections.base import Projection, Table
 from projections.current_state.projection import CurrentState
 from projections.deliveries.projection import Deliveries
 from projections.history.projection import History
@@ -22,8 +22,13 @@ def all_projections(key: bytes) -> tuple[Projection, ...]:
     return tuple(make(key) for make in PROJECTIONS.values())
 
 
+def all_tables() -> tuple[Table, ...]:
+    """Give every table of the views but the one of tracked positions."""
+    return (BLOCKED, *(table for one in all_projections(b"") for table in one.tables))
+
+
 def tables() -> Iterator[str]:
-    """Give every statement that makes a table of the views."""
-    for table in (BLOCKED, *(t for p in all_projections(b"") for t in p.tables)):
+    """Give every statement that makes a table or an index of the views."""
+    for table in all_tables():
         yield table.create
         yield from table.create_indexes

@@ -6,7 +6,7 @@ two batches. The same code serves both databases.
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -57,7 +57,8 @@ class Runner:
         self._log = log
         self._store = store
         self._projections = tuple(projections or all_projections(log.key))
-        self._limit = limit
+        self.limit = limit
+        """How many events one batch reads at most."""
         self._started = False
         self._known: Known | None = None
         self._moved = threading.Condition()
@@ -73,10 +74,10 @@ class Runner:
         with self._moved:
             return self._moved.wait_for(lambda: min(self._positions.values()) >= position, timeout)
 
-    def step(self) -> int:
+    def step(self, up_to: int | None = None) -> int:
         """Read and write one batch; return how many events it held, 0 at the end of the log.
 
-        Raises:
+        No event after `up_to` is read. Raises:
             StoreUnavailable: nothing was written; the same step can be taken again.
             ViewsAhead: the views belong to another log.
         """
@@ -86,11 +87,13 @@ class Runner:
         first = min(positions.values())
         group = [p for p in self._projections if positions[p.name] == first]
         others = [position for position in positions.values() if position > first]
+        if up_to is not None:
+            others.append(up_to)
         batch = read_batch(
             self._log,
             after=first,
             up_to=min(others, default=None),
-            limit=self._limit,
+            limit=self.limit,
             blocked={stream for _, stream in blocks},
         )
         if batch is None:
@@ -102,18 +105,48 @@ class Runner:
         self._known = None if changed else (positions, blocks)
         return batch.size
 
-    def run(self, stop: threading.Event, wake: threading.Event, poll: float = POLL_SECONDS) -> None:
+    def catch_up(self, position: int) -> None:
+        """Step until every projection has read up to a position of the log, and no further.
+
+        Raises what `step` raises.
+        """
+        self.step(0)
+        while min(self.positions().values()) < position and self.step(position):
+            pass
+
+    def move(self, store: Store, switch: Callable[[], None]) -> None:
+        """Go on in another generation of the views, for the thread that steps.
+
+        It is brought to the end of the log, then `switch` makes it the one that is read, and only
+        then are its positions announced: so nobody reads less than what was waited for.
+
+        Raises what `step` raises; then everything is as before.
+        """
+        ahead = Runner(self._log, store, self._projections, limit=self.limit)
+        ahead.catch_up(self._log.head().position)
+        switch()
+        self._store, self._known, self._started = store, None, True
+        self._announce(ahead.positions())
+
+    def run(
+        self,
+        stop: threading.Event,
+        wake: threading.Event,
+        poll: float = POLL_SECONDS,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
         """Step until `stop` is set; at the end of the log, until `wake` is set or `poll` seconds.
 
         Whoever sets `stop` should set `wake` as well. What fails is logged and tried again.
+        `before` is called before each step.
         """
         trouble: str | None = None
         while not stop.is_set():
-            consumed, said = self._try_step()
+            consumed, said = self._try_step(before)
             if said is not None and said != trouble:
                 logger.error("The views cannot go on: %s", said)
             trouble = said
-            if consumed >= self._limit or len(set(self.positions().values())) > 1:
+            if consumed >= self.limit or len(set(self.positions().values())) > 1:
                 continue
             if consumed:
                 # One step for several commits costs the threads that record less.
@@ -121,8 +154,9 @@ class Runner:
             wake.wait(poll)
             wake.clear()
 
-    def _try_step(self) -> tuple[int, str | None]:
+    def _try_step(self, before: Callable[[], None]) -> tuple[int, str | None]:
         try:
+            before()
             return self.step(), None
         except Overtaken:
             return 0, None
@@ -144,7 +178,7 @@ class Runner:
             return self._tracked(session), read_blocks(session)
 
     def _tracked(self, session: Session) -> dict[str, int]:
-        return self._store.positions(session, [p.name for p in self._projections])
+        return session.positions([p.name for p in self._projections])
 
     def _announce(self, positions: dict[str, int]) -> None:
         with self._moved:

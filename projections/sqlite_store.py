@@ -5,7 +5,6 @@ is why `synchronous=NORMAL` is enough here and not in the log.
 """
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -38,6 +37,7 @@ FILLING: Final = (
     "journal_mode=MEMORY",
     "synchronous=OFF",
     "locking_mode=EXCLUSIVE",
+    "secure_delete=ON",
     "cache_size=-16384",
 )
 """For a file that is thrown away unless all of it is written."""
@@ -47,14 +47,6 @@ DOWN: Final = "The views' file could not be used ({}); try again, or see `doctor
 def views_path(database: Path, generation: int) -> Path:
     """Name the file of a generation of the views of a SQLite log."""
     return database.with_name(f"{database.stem}.views-{generation}.db")
-
-
-def found_generations(database: Path) -> list[int]:
-    """Give the numbers of the views' files beside a SQLite log."""
-    name = re.compile(re.escape(database.stem) + r"\.views-([0-9]+)\.db")
-    with _answering():
-        matches = [name.fullmatch(file.name) for file in database.absolute().parent.iterdir()]
-    return sorted(int(match[1]) for match in matches if match)
 
 
 class _Writers(SQLiteConnectionPool):
@@ -103,7 +95,7 @@ class SQLiteStore(Store):
         self._path = path
         self._writers: SQLiteDatastore | None = None
         self._recorder: SQLiteTrackingRecorder | None = None
-        with _answering():
+        with answering():
             if writer:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
                 self._writers = _datastore(_Writers(db_name=str(path), pool_size=1, max_overflow=0))
@@ -124,7 +116,7 @@ class SQLiteStore(Store):
 
     def create(self, tables: Iterable[str]) -> None:
         """See `Store`."""
-        with _answering():
+        with answering():
             self.recorder.create_table()
         with self.writing() as session:
             for statement in tables:
@@ -141,20 +133,20 @@ class SQLiteStore(Store):
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """See `Store`."""
-        with _answering(), self._readers.transaction(commit=False) as cursor:
+        with answering(), self._readers.transaction(commit=False) as cursor:
             yield SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`; the one write connection is lent to one at a time."""
-        with _answering(), self.recorder.datastore.transaction(commit=True) as cursor:
+        with answering(), self.recorder.datastore.transaction(commit=True) as cursor:
             yield SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
 
     @contextmanager
     def filling(self, live: Store | None) -> Iterator[Filling]:
         """See `Store`; the file is on disk when this ends well, and worth nothing when not."""
         with (
-            _answering(),
+            answering(),
             closing(sqlite3.connect(self._path, uri=True, isolation_level=None)) as connection,
         ):
             connection.row_factory = sqlite3.Row
@@ -169,12 +161,12 @@ class SQLiteStore(Store):
             session = SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
             yield Filling(session, lambda name: f"live.{name}")
             cursor.execute("COMMIT")
-        _sync(self._path)
+        sync(self._path)
 
     def scrub(self) -> list[str]:
         """See `Store`."""
         datastore = self.recorder.datastore
-        with _answering():
+        with answering():
             return truncate_wal(lambda: datastore.get_connection(commit=True), self._path)
 
     def close(self) -> None:
@@ -191,9 +183,9 @@ def _datastore(pool: SQLiteConnectionPool) -> SQLiteDatastore:
     return datastore
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have what was written to a file or a folder on disk."""
-    with _answering():
+    with answering():
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -202,7 +194,8 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _answering() -> Iterator[Any]:
+def answering() -> Iterator[Any]:
+    """Let failures of the views' files be StoreUnavailable."""
     try:
         yield
     except _UNAVAILABLE as error:

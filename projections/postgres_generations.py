@@ -1,0 +1,122 @@
+"""Generations on PostgreSQL: tables with its number as suffix; a row says which one is live."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from projections.errors import RebuildRunning
+from projections.generations import Generations
+from projections.postgres_store import PostgresStore, answering
+from projections.registry import all_tables
+
+POINTER: Final = """CREATE TABLE IF NOT EXISTS views_pointer (
+    one boolean PRIMARY KEY DEFAULT TRUE CHECK (one),
+    generation bigint NOT NULL)"""
+_LOCK: Final = "hashtext('connection-ledger rebuild')"
+_DROP_WAIT: Final = "20s"
+"""How long a table's last reader is waited for, and the server's end of a process that died."""
+
+
+class PostgresGenerations(Generations):
+    """The tables of views in a log's database; of all processes one at a time may make some."""
+
+    def __init__(self, url: str) -> None:
+        """Use the database that `url` names."""
+        self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def live(self) -> int:
+        """See `Generations`."""
+        with answering():
+            cursor = self._connected().cursor()
+            cursor.execute("SELECT to_regclass('views_pointer') IS NOT NULL")
+            if not _value(cursor):
+                return 1
+            cursor.execute("SELECT COALESCE(MAX(generation), 1) FROM views_pointer")
+            return int(_value(cursor))
+
+    def all(self) -> list[int]:
+        """See `Generations`."""
+        live = self.live()
+        return [generation for generation in self._found() if generation <= live]
+
+    def open(self, generation: int, *, writer: bool) -> PostgresStore:
+        """See `Generations`; who may only read, the database knows."""
+        return PostgresStore(self._url, generation=generation)
+
+    def begin(self) -> int:
+        """See `Generations`; the lock lasts as long as this process, at most until `end`."""
+        if not self._lock():
+            raise RebuildRunning
+        live = self.live()
+        self._drop(generation for generation in self._found() if generation != live)
+        return live + 1
+
+    def draft(self, generation: int) -> PostgresStore:
+        """See `Generations`."""
+        return PostgresStore(self._url, generation=generation)
+
+    def publish(self, generation: int) -> None:
+        """See `Generations`."""
+        with answering(), self._connected().transaction():
+            self._connected().execute(POINTER)
+            self._connected().execute(
+                "INSERT INTO views_pointer (generation) VALUES (%s) "
+                "ON CONFLICT (one) DO UPDATE SET generation = excluded.generation",
+                (generation,),
+            )
+
+    def end(self) -> None:
+        """See `Generations`."""
+        live = self.live()
+        self._drop(generation for generation in self._found() if generation > live)
+        with answering():
+            self._connected().execute(f"SELECT pg_advisory_unlock({_LOCK})".encode())
+
+    def clean(self) -> None:
+        """See `Generations`; what a living process is making stays."""
+        if self._lock():
+            self.end()
+
+    def close(self) -> None:
+        """See `Generations`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _lock(self) -> bool:
+        with answering():
+            cursor = self._connected().cursor()
+            cursor.execute(f"SELECT pg_try_advisory_lock({_LOCK})".encode())
+            return bool(_value(cursor))
+
+    def _found(self) -> list[int]:
+        with answering():
+            rows = self._connected().execute(
+                "SELECT substring(relname FROM '[0-9]+$')::bigint FROM pg_class "
+                "WHERE relkind = 'r' AND relname ~ '^views_tracking_[0-9]+$' "
+                "AND relnamespace = current_schema()::regnamespace ORDER BY 1"
+            )
+            return [int(row[0]) for row in rows.fetchall()]
+
+    def _drop(self, generations: Iterable[int]) -> None:
+        for generation in generations:
+            names = [f"{table.name}_{generation}" for table in all_tables()]
+            names.append(f"views_tracking_{generation}")
+            tables = sql.SQL(", ").join(map(sql.Identifier, names))
+            with answering(), self._connected().transaction():
+                self._connected().execute(f"SET LOCAL lock_timeout = '{_DROP_WAIT}'".encode())
+                self._connected().execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables))
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+        return self._connection
+
+
+def _value(cursor: psycopg.Cursor[Any]) -> Any:
+    row = cursor.fetchone()
+    assert row is not None, "these queries always give a row"
+    return row[0]
