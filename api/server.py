@@ -10,6 +10,7 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
+from api.server_loop import Loop
 from api.slots import THREADS
 from api.webhooks import MAX_BODY
 
@@ -59,6 +60,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Answer one request, on a thread of the application."""
         self.refused = self.requests[0].error is not None
+        self.server.loop.serves(self)
         super().service()
 
     def handle_close(self) -> None:
@@ -107,6 +109,7 @@ class Server:
             ident=None,
         )
         self._server.channel_class = _Channel
+        self._server.loop = self._loop = Loop(self._server)
         self._stopping = False
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.effective_port}"
@@ -115,26 +118,23 @@ class Server:
     def run(self) -> None:
         """Serve until `stop`, then finish the requests in flight."""
         while not self._stopping:
-            self._turn(1.0)
+            self._loop.turn(1.0)
         self._drain()
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._server._map, ignore_all=True)
+        self._loop.close()
 
     def stop(self) -> None:
         """End `run`, from another thread or a signal's handler."""
         self._stopping = True
         self._server.pull_trigger()
 
-    def _turn(self, timeout: float) -> None:
-        # poll, because select() cannot watch descriptors over 1023
-        wasyncore.loop(timeout=timeout, use_poll=True, map=self._server._map, count=1)
-
     def _drain(self) -> None:
         """Take no more connections; answer what is read, each with the connection's end."""
         wasyncore.dispatcher.close(self._server)
         end, idle = time.monotonic() + DRAIN_S, 0
         while idle < 3 and time.monotonic() < end:
-            self._turn(0.02)
+            self._loop.turn(0.02)
             idle = 0 if self._busy() else idle + 1
 
     def _busy(self) -> bool:
