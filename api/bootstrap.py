@@ -18,9 +18,10 @@ from ledger.committer import Committer
 from ledger.quarantine import Quarantine
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
-from projections.opening import open_store
+from projections.generations import generations_of
+from projections.live import Live
 from projections.questions import Questions
-from projections.runner import Runner
+from projections.rebuild.rebuilds import Rebuilds
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -56,21 +57,23 @@ class Service:
         self._log = log
         self._wake = threading.Event()
         self._stop = threading.Event()
-        self._store = open_store(present.database_url)
+        self._live = Live(log, generations_of(present.database_url))
         self._metrics = Metrics()
         ledger = Ledger(log, now=now_us, entropy=entropy)
         self._committer = Committer(ledger, on_commit=self._committed)
-        self._runner = Runner(log, self._store)
+        self._rebuilds = Rebuilds(
+            present.database_url,
+            monotonic=time.monotonic,
+            switched=self._switched,
+        )
         self._arrivals = Arrivals(lambda: log.head().position, time.monotonic)
         quarantine = open_quarantine(present)
         self.services = Services(
             settings=settings,
             log=log,
             writer=self._committer,
-            views=self._runner,
-            questions=Questions(
-                log, self._store, stale_after_ms=present.stale_after_seconds * 1000
-            ),
+            views=self._live,
+            questions=Questions(log, self._live, stale_after_ms=present.stale_after_seconds * 1000),
             quarantine=quarantine,
             metrics=self._metrics,
             now=now_us,
@@ -81,14 +84,15 @@ class Service:
                 ledger=ledger,
                 quarantine=quarantine,
                 database_url=present.database_url,
-                live=lambda: self._store,
+                live=self._live.lent,
                 reached=self._reached,
             ),
+            rebuilds=self._rebuilds,
             readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
         )
         self.app: WSGIApplication = create_wsgi(self.services)
         self._views = threading.Thread(
-            target=self._runner.run, args=(self._stop, self._wake), name="projections", daemon=True
+            target=self._live.run, args=(self._stop, self._wake), name="projections", daemon=True
         )
 
     def start(self) -> None:
@@ -99,11 +103,12 @@ class Service:
     def stop(self) -> None:
         """Make durable what is queued, end the threads and close the stores."""
         self._committer.stop()
+        self._rebuilds.cancel()
         self._stop.set()
         self._wake.set()
         if self._views.is_alive():
             self._views.join()
-        self._store.close()
+        self._live.close()
         self._log.close()
 
     def hang_up(self) -> None:
@@ -119,7 +124,11 @@ class Service:
     def _reached(self, position: int) -> bool:
         self._wake.set()
         self._arrivals.announce(position)
-        return self._runner.wait_for(position, VIEWS_S)
+        return self._live.wait_for(position, VIEWS_S)
+
+    def _switched(self, generation: int, timeout: float) -> bool:
+        self._wake.set()
+        return self._live.wait_switched(generation, timeout)
 
 
 def open_service(settings: Settings, *, present: Callable[[], Settings] | None = None) -> Service:

@@ -58,8 +58,10 @@ def connection(query: dict[str, Any], connection_id: str) -> Any:
 @blueprint.answers(HistoryPage)
 def history(query: dict[str, Any], connection_id: str) -> Any:
     """The history of a connection, whichever client had it."""
-    ask = partial(services().questions.connection_history, known_text(connection_id))
-    return answer_history(ask, query, _unknown())
+    known = known_text(connection_id)
+    return answer_history(
+        lambda questions: partial(questions.connection_history, known), query, _unknown()
+    )
 
 
 def _unknown() -> Problem:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from ledger.application import UnknownDelivery
 from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
-from projections.errors import AmbiguousConnection, UnknownConnection
+from projections.errors import AmbiguousConnection, RebuildRunning, UnknownConnection
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,12 @@ NOT_ALLOWED: Final = Kind(
     "The `Allow` header lists the methods of this path.",
 )
 AMBIGUOUS: Final = Kind("ambiguous", 409, "The short form fits more than one", "Give the whole id.")
+REBUILDING: Final = Kind(
+    "rebuild-running",
+    409,
+    "The views are being rebuilt already",
+    "Wait for the end of that rebuild (`/api/projections`), or cancel it.",
+)
 TOO_LARGE: Final = Kind("too-large", 413, "The body is too large", "At most 1 MiB is read.")
 WRONG_MEDIA: Final = Kind(
     "unsupported-media-type",
@@ -108,6 +114,7 @@ KINDS: Final = (
     NOT_FOUND,
     NOT_ALLOWED,
     AMBIGUOUS,
+    REBUILDING,
     TOO_LARGE,
     WRONG_MEDIA,
     INVALID,
@@ -223,6 +230,8 @@ def on_ledger_error(error: LedgerError) -> Response:
         return answer(Problem(NOT_FOUND, str(error)))
     if isinstance(error, AmbiguousConnection):
         return answer(Problem(AMBIGUOUS, str(error)))
+    if isinstance(error, RebuildRunning):
+        return answer(Problem(REBUILDING, str(error)))
     return on_exception(error)
 
 

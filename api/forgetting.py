@@ -1,6 +1,7 @@
 """Erasing a person everywhere: the log, every copy of the views, the quarantine, the files."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from ledger.application import Ledger
@@ -39,8 +40,8 @@ class Forgetting:
     ledger: Ledger
     quarantine: Quarantine
     database_url: str
-    live: Callable[[], Store | None] = lambda: None
-    """Gives the views that this process has open; others are opened for the time it takes."""
+    live: Callable[[], AbstractContextManager[Store | None]] = nullcontext
+    """Lends the views that this process has open; others are opened for the time it takes."""
     reached: Callable[[int], bool] = lambda _: True
     """Waits until those views have read up to a position; False when it takes too long."""
 
@@ -56,7 +57,8 @@ class Forgetting:
         if erased is None:
             return _nothing_but(reference, held, log) if held else None
         remains = [] if self.reached(erased.position) else [BEHIND]
-        remains += erase_views(log, self.database_url, erased.connections, self.live())
+        with self.live() as live:
+            remains += erase_views(log, self.database_url, erased.connections, live)
         remains += log.scrub()
         return _forgotten(reference, erased, held, remains)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from api.routes import Routes
 from api.schemas import ClientHistoryQuery, is_storable, page_of
 from api.services import services
 from projections.answers import Answer, Cursor, HistoryEntry, Page
+from projections.asking import Histories
 
 blueprint = Routes("history", __name__, description="What happened, in order")
 HistoryPage: Final = page_of(HistoryEntrySchema)
@@ -27,7 +29,9 @@ COLUMNS: Final = tuple(
     field.data_key or name for name, field in HistoryEntrySchema().fields.items()
 )
 
-Ask = Callable[..., Answer[Page[HistoryEntry]] | None]
+Fetch = Callable[..., Answer[Page[HistoryEntry]] | None]
+Ask = Callable[[Histories], Fetch]
+"""Chooses the question about a history."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 _STREAMED_AT_ONCE = 500
 
@@ -43,8 +47,9 @@ def history_by_query(query: dict[str, Any]) -> Any:
 
 def client_history(reference: str, query: Mapping[str, Any]) -> Any:
     """Answer a client's history."""
+    known = known_text(reference)
     return answer_history(
-        partial(services().questions.client_history, known_text(reference)),
+        lambda questions: partial(questions.client_history, known),
         query,
         missing("This clientReferenceId has never been heard of.", "Check its spelling."),
     )
@@ -70,30 +75,36 @@ def answer_history(ask: Ask, query: Mapping[str, Any], unknown: Problem) -> Any:
     moment = settle(query)
     form = request.accept_mimetypes.best_match(["application/json", NDJSON, CSV])
     whole = form in (NDJSON, CSV)
-    fetch = partial(
-        ask,
-        types=tuple(query.get("type") or ()),
-        from_ms=query.get("from_"),
-        to_ms=query.get("to"),
-        as_of_us=moment.as_of_us,
-        by=query["by"],
-        order=query["order"],
-        limit=_STREAMED_AT_ONCE if whole else query["limit"],
-    )
-    answer = fetch(after=after(query))
-    if answer is None:
-        raise unknown
-    headers = position_headers(answer)
-    if not whole:
-        return body_of(answer.value), 200, headers
-    entries = through(answer.value, partial(_page, fetch))
-    lines = ndjson_lines(entries) if form == NDJSON else csv_lines(entries)
-    response = Response(stream_with_context(lines), mimetype=form)
-    response.headers.update(headers)
-    return response
+    with ExitStack() as stack:
+        questions = services().questions
+        if whole:
+            # All pages of one answer show one moment, and the same generation of the views.
+            questions = stack.enter_context(questions.held())
+        fetch = partial(
+            ask(questions),
+            types=tuple(query.get("type") or ()),
+            from_ms=query.get("from_"),
+            to_ms=query.get("to"),
+            as_of_us=moment.as_of_us,
+            by=query["by"],
+            order=query["order"],
+            limit=_STREAMED_AT_ONCE if whole else query["limit"],
+        )
+        answer = fetch(after=after(query))
+        if answer is None:
+            raise unknown
+        headers = position_headers(answer)
+        if not whole:
+            return body_of(answer.value), 200, headers
+        entries = through(answer.value, partial(_page, fetch))
+        lines = ndjson_lines(entries) if form == NDJSON else csv_lines(entries)
+        response = Response(stream_with_context(lines), mimetype=form)
+        response.headers.update(headers)
+        response.call_on_close(stack.pop_all().close)
+        return response
 
 
-def _page(fetch: Ask, position: Cursor) -> Page[HistoryEntry]:
+def _page(fetch: Fetch, position: Cursor) -> Page[HistoryEntry]:
     answer = fetch(after=position)
     return Page((), None) if answer is None else answer.value
 

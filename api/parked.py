@@ -5,7 +5,7 @@ from typing import Any
 
 from api.auth import requires
 from api.moments import settle
-from api.pagination import after, next_cursor, through
+from api.pagination import after, next_cursor, position_headers, through
 from api.routes import Routes
 from api.schemas import (
     MAX_LIMIT,
@@ -20,7 +20,6 @@ from api.services import services
 from ledger.application import Recorded, Retry
 from ledger.domain.words import DELIVERY
 from projections.answers import ParkedDelivery
-from projections.deliveries.projection import Deliveries
 
 blueprint = Routes("parked", __name__, description="Deliveries that could not be read")
 
@@ -32,11 +31,10 @@ blueprint = Routes("parked", __name__, description="Deliveries that could not be
 def parked(query: dict[str, Any]) -> Any:
     """Deliveries that could not be read, with the reason, oldest first."""
     settle(query)
-    questions = services().questions
-    headers = {"Ledger-Position": str(questions.positions()[Deliveries.name])}
-    page = questions.parked(after=after(query), limit=query["limit"])
+    answer = services().questions.parked(after=after(query), limit=query["limit"])
+    page = answer.value
     items = [parked_item(one) for one in page.items]
-    return {"items": items, "next_cursor": next_cursor(page)}, 200, headers
+    return {"items": items, "next_cursor": next_cursor(page)}, 200, position_headers(answer)
 
 
 @blueprint.post("/api/parked/retry")
@@ -85,8 +83,8 @@ def delivery_stream(text: str) -> str:
 
 def _all_parked() -> Iterator[str]:
     ask = services().questions.parked
-    first = ask(after=None, limit=MAX_LIMIT)
-    everything = through(first, lambda end: ask(after=end, limit=MAX_LIMIT))
+    first = ask(after=None, limit=MAX_LIMIT).value
+    everything = through(first, lambda end: ask(after=end, limit=MAX_LIMIT).value)
     return (one.stream for one in everything)
 
 

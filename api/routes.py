@@ -56,6 +56,10 @@ class Routes(Blueprint):  # type: ignore[misc]
         """Route POST here."""
         return cast(Keep, super().post(rule))
 
+    def delete(self, rule: str) -> Keep:
+        """Route DELETE here."""
+        return cast(Keep, super().delete(rule))
+
     def query(self, schema: type[Schema]) -> Keep:
         """Read the query's parameters, the view's first argument; others are refused."""
         return cast(Keep, super().arguments(schema, location="query"))
@@ -67,6 +71,10 @@ class Routes(Blueprint):  # type: ignore[misc]
     def answers(self, schema: type[Schema] | Schema | None, **described: Any) -> Keep:
         """Write what the view returns with a schema, under the status 200."""
         return cast(Keep, super().response(200, schema, **described))
+
+    def accepts(self, schema: type[Schema]) -> Keep:
+        """Write what the view returns with a schema, under the status 202: it is under way."""
+        return cast(Keep, super().response(202, schema))
 
     def describe(self, **described: Any) -> Keep:
         """Add to the view's OpenAPI description."""

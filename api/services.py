@@ -13,6 +13,7 @@ from api.settings import Settings
 from ledger.application import Observation, Recorded
 from ledger.quarantine import Quarantine
 from ledger.recorders.base import Head, Log
+from projections.rebuild.rebuilds import Rebuilds
 
 if TYPE_CHECKING:
     from projections.questions import Questions
@@ -70,6 +71,7 @@ class Services:
     arrivals: Arrivals
     """Where readers of the feed wait."""
     forget: Forgetting
+    rebuilds: Rebuilds
     readiness: Callable[[], str]
     """Gives `ok` when a write would be durable now."""
 

@@ -159,6 +159,16 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the views of one generation have come."""
+
+    generation: int
+    positions: dict[str, int]
+    """By projection."""
+    blocked: tuple[Blocked, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How much there is, for metrics."""
 

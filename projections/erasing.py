@@ -5,15 +5,15 @@ so what was read before the erasure and written after it does not stay either.
 """
 
 from collections.abc import Collection
+from contextlib import closing
 from typing import Final
 
 from ledger.domain.words import connection_stream
-from ledger.recorders import sqlite_path
 from ledger.recorders.base import Log
 from projections.applying import intend, write_apart
 from projections.batch import tell_streams
 from projections.blocked import read_blocks
-from projections.opening import generations, open_generation
+from projections.generations import generations_of
 from projections.registry import all_projections
 from projections.store import Store
 
@@ -31,18 +31,14 @@ def erase_views(
     `live` is the one that this process has open already. Returns a sentence for each place where
     copies may remain. Raises StoreUnavailable.
     """
-    path = sqlite_path(database_url)
-    drafts = path is not None and any(path.absolute().parent.glob(f"{path.stem}.views-*.draft"))
-    remains = [DRAFT] if drafts else []
-    for generation in generations(database_url):
-        if live is not None and live.generation == generation:
-            remains += _erase(log, live, connections)
-            continue
-        store = open_generation(database_url, generation)
-        try:
-            remains += _erase(log, store, connections)
-        finally:
-            store.close()
+    with closing(generations_of(database_url)) as generations:
+        remains = [DRAFT] if generations.drafting() else []
+        for generation in generations.all():
+            if live is not None and live.generation == generation:
+                remains += _erase(log, live, connections)
+                continue
+            with closing(generations.open(generation, writer=True)) as store:
+                remains += _erase(log, store, connections)
     return remains
 
 

@@ -45,6 +45,10 @@ class Generations(ABC):
         """End what `begin` began; a draft that was not published goes without a trace."""
 
     @abstractmethod
+    def drafting(self) -> bool:
+        """Tell whether a generation is being made, or one was left that is not complete."""
+
+    @abstractmethod
     def clean(self) -> None:
         """Remove what a process left that died while it made a generation."""
 

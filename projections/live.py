@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ledger.recorders.base import Log
 from projections.generations import Generations
@@ -21,20 +22,30 @@ class Live:
         """
         self._generations = generations
         generations.clean()
-        self._store = open_whole(generations, generations.live())
-        self._previous: Store | None = None
-        self._runner = Runner(log, self._store)
+        self._shared = _Shared(open_whole(generations, generations.live()))
+        self._runner = Runner(log, self._shared.store)
         self._switched = threading.Condition()
 
     @property
     def store(self) -> Store:
         """The generation that is live now."""
-        return self._store
+        return self._shared.store
+
+    @contextmanager
+    def lent(self) -> Iterator[Store]:
+        """Lend the generation that is live now; it stays open until it is given back."""
+        with self._switched:
+            shared = self._shared
+            shared.users += 1
+        try:
+            yield shared.store
+        finally:
+            self._give_back(shared)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Read in one transaction of the generation that is live when it begins."""
-        with self._store.reading() as session:
+        with self.lent() as store, store.reading() as session:
             yield session
 
     def positions(self) -> dict[str, int]:
@@ -48,7 +59,7 @@ class Live:
     def wait_switched(self, generation: int, timeout: float) -> bool:
         """Wait until a generation, or a later one, is live here, at most `timeout` seconds."""
         with self._switched:
-            return self._switched.wait_for(lambda: self._store.generation >= generation, timeout)
+            return self._switched.wait_for(lambda: self.store.generation >= generation, timeout)
 
     def run(self, stop: threading.Event, wake: threading.Event, poll: float = POLL_SECONDS) -> None:
         """Feed the live views until `stop` is set; see `Runner.run`."""
@@ -60,30 +71,39 @@ class Live:
         For the thread that runs. Raises StoreUnavailable; then everything is as before.
         """
         generation = self._generations.live()
-        if generation == self._store.generation:
+        if generation == self.store.generation:
             return
         store = open_whole(self._generations, generation)
         try:
             self._runner.move(store, lambda: self._switch(store))
         except BaseException:
-            if store is not self._store:
+            if store is not self.store:
                 store.close()
             raise
 
-    def release(self) -> None:
-        """Let go of the generation before, which is kept for those who were still reading it."""
-        previous, self._previous = self._previous, None
-        if previous is not None:
-            previous.close()
-
     def close(self) -> None:
         """Release everything."""
-        self.release()
-        self._store.close()
+        self.store.close()
         self._generations.close()
 
     def _switch(self, store: Store) -> None:
-        self.release()
-        self._previous, self._store = self._store, store
         with self._switched:
+            previous, self._shared = self._shared, _Shared(store)
             self._switched.notify_all()
+        self._give_back(previous)
+
+    def _give_back(self, shared: "_Shared") -> None:
+        with self._switched:
+            shared.users -= 1
+            unused = not shared.users
+        if unused:
+            shared.store.close()
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A store, which is closed when nobody uses it any more."""
+
+    store: Store
+    users: int = 1
+    """Who uses it now; being the live one counts as a user."""

@@ -6,8 +6,6 @@ from projections.generations import Generations, generations_of
 from projections.registry import tables
 from projections.store import Store
 
-GENERATION = 1
-
 
 def open_store(database_url: str) -> Store:
     """Open the live views of the log at this address for writing, and make what is missing.
@@ -47,21 +45,3 @@ def find_store(database_url: str) -> Store | None:
         raise
     store.close()
     return None
-
-
-def generations(database_url: str) -> list[int]:
-    """Give the number of every copy of the views of this log that there is.
-
-    Raises StoreUnavailable.
-    """
-    with closing(generations_of(database_url)) as found:
-        return found.all()
-
-
-def open_generation(database_url: str, generation: int) -> Store:
-    """Open a copy of the views for writing, as it is.
-
-    Raises StoreUnavailable when it cannot be opened.
-    """
-    with closing(generations_of(database_url)) as found:
-        return found.open(generation, writer=True)

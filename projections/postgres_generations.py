@@ -6,6 +6,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from ledger.domain.errors import StoreUnavailable
 from projections.errors import RebuildRunning
 from projections.generations import Generations
 from projections.postgres_store import PostgresStore, answering
@@ -15,8 +16,19 @@ POINTER: Final = """CREATE TABLE IF NOT EXISTS views_pointer (
     one boolean PRIMARY KEY DEFAULT TRUE CHECK (one),
     generation bigint NOT NULL)"""
 _LOCK: Final = "hashtext('connection-ledger rebuild')"
+_LOCKED: Final = f"""SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = {_LOCK}::bigint)"""
 _DROP_WAIT: Final = "20s"
 """How long a table's last reader is waited for, and the server's end of a process that died."""
+READ: Final = (
+    "Somebody still reads views that a rebuild has replaced (perhaps a long export); try again "
+    "when that has ended."
+)
+LOST: Final = (
+    "The connection to PostgreSQL was lost that keeps other rebuilds away, so what was built is "
+    "not used; rebuild again."
+)
 
 
 class PostgresGenerations(Generations):
@@ -26,6 +38,8 @@ class PostgresGenerations(Generations):
         """Use the database that `url` names."""
         self._url = url
         self._connection: psycopg.Connection[Any] | None = None
+        self._locked: psycopg.Connection[Any] | None = None
+        """The connection that holds the lock: when it is lost, so is the lock."""
 
     def live(self) -> int:
         """See `Generations`."""
@@ -60,6 +74,8 @@ class PostgresGenerations(Generations):
 
     def publish(self, generation: int) -> None:
         """See `Generations`."""
+        if not self._holds_lock():
+            raise StoreUnavailable(LOST)
         with answering(), self._connected().transaction():
             self._connected().execute(POINTER)
             self._connected().execute(
@@ -70,15 +86,26 @@ class PostgresGenerations(Generations):
 
     def end(self) -> None:
         """See `Generations`."""
-        live = self.live()
-        self._drop(generation for generation in self._found() if generation > live)
+        if not self._lock():
+            return  # what there is belongs to another process now
+        try:
+            live = self.live()
+            self._drop(generation for generation in self._found() if generation > live)
+        finally:
+            self._unlock()
+
+    def drafting(self) -> bool:
+        """See `Generations`."""
         with answering():
-            self._connected().execute(f"SELECT pg_advisory_unlock({_LOCK})".encode())
+            cursor = self._connected().cursor()
+            cursor.execute(_LOCKED.encode())
+            locked = bool(_value(cursor))
+        live = self.live()
+        return locked or any(generation > live for generation in self._found())
 
     def clean(self) -> None:
         """See `Generations`; what a living process is making stays."""
-        if self._lock():
-            self.end()
+        self.end()
 
     def close(self) -> None:
         """See `Generations`."""
@@ -87,10 +114,22 @@ class PostgresGenerations(Generations):
             self._connection = None
 
     def _lock(self) -> bool:
+        if self._holds_lock():
+            return True
         with answering():
-            cursor = self._connected().cursor()
+            connection = self._connected()
+            cursor = connection.cursor()
             cursor.execute(f"SELECT pg_try_advisory_lock({_LOCK})".encode())
-            return bool(_value(cursor))
+            self._locked = connection if _value(cursor) else None
+            return self._locked is not None
+
+    def _unlock(self) -> None:
+        self._locked = None
+        with answering():
+            self._connected().execute(f"SELECT pg_advisory_unlock({_LOCK})".encode())
+
+    def _holds_lock(self) -> bool:
+        return self._locked is not None and not self._locked.closed
 
     def _found(self) -> list[int]:
         with answering():
@@ -108,7 +147,10 @@ class PostgresGenerations(Generations):
             tables = sql.SQL(", ").join(map(sql.Identifier, names))
             with answering(), self._connected().transaction():
                 self._connected().execute(f"SET LOCAL lock_timeout = '{_DROP_WAIT}'".encode())
-                self._connected().execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables))
+                try:
+                    self._connected().execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables))
+                except psycopg.errors.LockNotAvailable:
+                    raise StoreUnavailable(READ) from None
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:

@@ -3,6 +3,8 @@
 Questions about now are answered from the views, questions about the past are folded on read.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ledger.recorders.base import Log
@@ -16,6 +18,7 @@ from projections.answers import (
     HistoryEntry,
     Page,
     ParkedDelivery,
+    Progress,
 )
 from projections.asking import Histories
 from projections.blocked import list_blocked, read_blocks
@@ -23,6 +26,7 @@ from projections.current_state import view as current
 from projections.current_state.document import client_view
 from projections.current_state.projection import CurrentState
 from projections.deliveries import view as deliveries
+from projections.deliveries.projection import Deliveries
 from projections.folding import Folding, Moment
 from projections.history import view as history
 from projections.history.projection import History
@@ -31,7 +35,7 @@ from projections.registry import PROJECTIONS
 from projections.store import Reads, Session
 
 T = TypeVar("T")
-VERSIONS = {CurrentState.name: CurrentState.version, History.name: History.version}
+VERSIONS = {one.name: one.version for one in (CurrentState, History, Deliveries)}
 
 
 class Questions(Histories):
@@ -48,6 +52,16 @@ class Questions(Histories):
         self._store = store
         self._stale_after_ms = stale_after_ms
         self._folding = Folding(log, stale_after_ms=stale_after_ms)
+
+    @contextmanager
+    def held(self) -> Iterator["Questions"]:
+        """Lend questions that are all answered as of one moment, in one generation of the views.
+
+        For an answer that takes several of them. Questions about the past need the log as well,
+        whose past does not change.
+        """
+        with self._store.reading() as session:
+            yield Questions(self._log, _Held(session), stale_after_ms=self._stale_after_ms)
 
     # state
 
@@ -157,10 +171,12 @@ class Questions(Histories):
 
     # deliveries and health
 
-    def parked(self, after: Cursor | None, limit: int) -> Page[ParkedDelivery]:
+    def parked(self, after: Cursor | None, limit: int) -> Answer[Page[ParkedDelivery]]:
         """List the deliveries that could not be read."""
         with self._store.reading() as session:
-            return deliveries.parked_page(session, after, limit)
+            position = self._position(session, Deliveries.name, None)
+            page = deliveries.parked_page(session, after, limit)
+            return self._answer(page, position, session, Deliveries.name)
 
     def silence(self) -> dict[str, int]:
         """Give when each dialect was last heard, milliseconds UTC."""
@@ -179,13 +195,15 @@ class Questions(Histories):
 
     def blocked(self) -> tuple[Blocked, ...]:
         """List the streams that could not be folded to their end."""
-        with self._store.reading() as session:
-            return list_blocked(session, self._log.key)
+        return self.progress().blocked
 
     def positions(self) -> dict[str, int]:
         """Give the tracked position of each projection."""
-        with self._store.reading() as session:
-            return session.positions(PROJECTIONS)
+        return self.progress().positions
+
+    def progress(self) -> Progress:
+        """Say how far the live views have come, and what blocks them."""
+        return progress_of(self._store, self._log.key)
 
     def _now(self, session: Session, now_ms: int) -> current.CurrentConnections:
         return current.CurrentConnections(
@@ -201,6 +219,24 @@ class Questions(Histories):
         self, value: T, position: int, session: Session, projection: str = CurrentState.name
     ) -> Answer[T]:
         return Answer(value, position, projection, VERSIONS[projection], session.generation)
+
+
+class _Held:
+    """One transaction, again and again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        yield self._session
+
+
+def progress_of(store: Reads, key: bytes) -> Progress:
+    """Say how far views have come; `key` is the log's."""
+    with store.reading() as session:
+        positions = session.positions(PROJECTIONS)
+        return Progress(session.generation, positions, list_blocked(session, key))
 
 
 def _moment(position: int, now_ms: int, as_of_us: int | None, valid_at_ms: int | None) -> Moment:

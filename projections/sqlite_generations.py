@@ -61,6 +61,10 @@ class SQLiteGenerations(Generations):
         """See `Generations`."""
         self.clean()
 
+    def drafting(self) -> bool:
+        """See `Generations`."""
+        return bool(self._numbers(DRAFT))
+
     def clean(self) -> None:
         """See `Generations`."""
         with answering():

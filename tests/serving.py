@@ -106,6 +106,13 @@ class Serving:
         """Give an order."""
         return self.client.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
 
+    def rebuild(self, **body: Any) -> Any:
+        """Rebuild the views and give the result."""
+        response = self.post("/api/projections/rebuild", body)
+        assert response.status_code == 202, response.text
+        self.service.services.rebuilds.wait(60)
+        return self.read("/api/projections")["rebuild"]
+
 
 class Serve:
     """`serve` as a child process on a free port."""

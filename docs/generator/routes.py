@@ -61,9 +61,10 @@ def _answer(operation: Json) -> str:
     responses = operation.get("responses", {})
     if "204" in responses:
         return f"204: {responses['204']['description']}"
-    content = responses.get("200", {}).get("content", {})
+    said = "202: " if "202" in responses else ""
+    content = responses.get("202" if said else "200", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
-    return _form(schema) if schema else ""
+    return said + _form(schema) if schema else ""
 
 
 def _parameters(spec: Json) -> list[list[str]]:
@@ -112,6 +113,8 @@ def _form(schema: Json) -> str:
         name = reference.rpartition("/")[2]
         item = name.removesuffix("Page")
         return f"{'page of ' if item != name else ''}[{item}](#{anchor(item)})"
+    if either := schema.get("anyOf"):
+        return " or ".join("null" if one == {"type": "null"} else _form(one) for one in either)
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else list(kinds or ())
     if schema.get("format") == "date-time":
@@ -122,6 +125,7 @@ def _form(schema: Json) -> str:
         names = {
             "string": "text",
             "integer": "whole number",
+            "number": "number",
             "boolean": "truth",
             "object": "object",
         }

@@ -59,7 +59,8 @@ class _Building:
         self._verify = job.verify
         self._tell = tell
         self._all = all_projections(log.key)
-        self._named = [p for p in self._all if live is None or p.name in job.names]
+        read = _read_before(live, self._all)
+        self._named = [p for p in self._all if p.name in job.names or p.name not in read]
         self._total = 0
 
     def run(self) -> None:
@@ -156,6 +157,15 @@ def _live(generations: Generations) -> Store | None:
         return store
     store.close()
     return None
+
+
+def _read_before(live: Store | None, projections: Sequence[Projection]) -> set[str]:
+    """Name the projections that the live generation has: an upgrade may have brought others."""
+    if live is None:
+        return set()
+    with live.reading() as session:
+        positions = session.positions([projection.name for projection in projections])
+    return {name for name, position in positions.items() if position}
 
 
 def _loaded(projections: Sequence[Projection]) -> Iterator[str]:

@@ -75,17 +75,14 @@ class Rebuilds:
         database_url: str,
         *,
         monotonic: Callable[[], float],
-        starting: Callable[[], None] = lambda: None,
         switched: Callable[[int, float], bool] = lambda *_: True,
     ) -> None:
         """Rebuild the views of the log at this address; `monotonic` gives seconds.
 
-        `starting` is called before older generations are removed; `switched` waits until this
-        process reads a published generation, at most so many seconds.
+        `switched` waits until this process reads a published generation, at most so many seconds.
         """
         self._url = database_url
         self._monotonic = monotonic
-        self._starting = starting
         self._switched = switched
         self._lock = threading.Lock()
         self._last: Rebuild | None = None
@@ -112,7 +109,6 @@ class Rebuilds:
         with self._lock:
             if self._thread is not None and self._thread.is_alive():
                 raise RebuildRunning
-            self._starting()
             generations = generations_of(self._url)
             try:
                 self._begin(generations, tuple(names) or tuple(PROJECTIONS), verify)
@@ -191,6 +187,8 @@ class Rebuilds:
         if isinstance(told, Built) and code == 0:
             self._note(began, position=told.position, differences=told.differences)
             return told
+        if self._cancelled:
+            return None
         detail = told.reason if isinstance(told, Failed) else DIED.format(code)
         self._note(began, state="failed", detail=detail)
         return None

@@ -282,9 +282,9 @@ def test_parked_deliveries_and_silence_are_counted(database_url: str) -> None:
     ledger.record([delivery(webhook(), observed=NOON + 9)])
     while runner.step():
         pass
-    first = questions.parked(None, 1)
+    first = questions.parked(None, 1).value
     assert [parked.reason for parked in first.items] == ["not_json"]
-    second = questions.parked(first.next, 1)
+    second = questions.parked(first.next, 1).value
     assert [parked.observed_at for parked in second.items] == [NOON + 2]
     assert second.next is None
     assert questions.silence() == {"documented": NOON + 9}
