@@ -11,13 +11,15 @@ output                `...` inside a line for any characters. Without any, the o
 ```bash  (or sh)      A script. It stops at the first failing line, and must not fail.
 ```python             Runs with the names of the page's earlier Python blocks. One that begins with
                       `>>>` is a session, compared like a doctest, with `...` as wildcard.
+```… file=PATH        Is written to that file instead of run.
+```diff in-copy       Is applied, as with `git apply`.
 ```… not-run: REASON  Shown only. The reason is required: it is for the next writer.
 ```text json http …   Any other language, and no language, is shown only.
 
 The blocks of a page run in order, each page in an empty folder of its own, in one bash with the
 project's commands on PATH and no LEDGER_* setting. `at-root` after the language runs a block in the
-project's folder, as after `cd connection-ledger`. A page that calls curl is skipped where there is
-none.
+project's folder, as after `cd connection-ledger`; `in-copy` runs it in a copy of that folder, which
+the page may change. A page that calls curl is skipped where there is none.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ from tests.docs.pages import ROOT, Block, blocks, pages
 from tests.docs.shell import BlockFailedError, Shell, difference, matches
 
 SHELL_LANGUAGES = {"bash", "sh"}
-RUN_LANGUAGES = {"console", "python"} | SHELL_LANGUAGES
-MARKS = {"", "at-root", "background", "background at-root", "at-root background"}
+RUN_LANGUAGES = {"console", "python", "diff"} | SHELL_LANGUAGES
+MARK = re.compile(r"at-root|in-copy|background|file=[\w./-]+")
+NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis", "*.db*")
 NOT_RUN = re.compile(r"not-run: *\S.+")
 
 
@@ -57,7 +60,10 @@ def test_the_pages_are_there() -> None:
 def test_every_mark_is_known(page: str) -> None:
     """A misspelt mark would change what runs; a block that does not run says why."""
     unknown = [
-        f"{page}:{block.line} {block.marks}" for block in runnable(page) if block.marks not in MARKS
+        f"{page}:{block.line} {mark}"
+        for block in runnable(page)
+        for mark in block.marks.split()
+        if not MARK.fullmatch(mark)
     ]
     assert unknown == []
 
@@ -83,20 +89,46 @@ def test_every_block_does_what_the_page_says(
 
 def run_block(shell: Shell, block: Block, names: dict[str, Any]) -> None:
     """Run one block and compare what it prints."""
+    folder = folder_of(shell, block)
+    if file := re.search(r"file=(\S+)", block.marks):
+        target = folder / file[1]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(block.text, encoding="utf-8")
+        return
     if block.language == "python":
         run_python(block, names)
         return
+    if folder != shell.folder:
+        shell.run(f"pushd {folder} >/dev/null; before=${{PYTHONPATH-}}; export PYTHONPATH={folder}")
+    run_shell(shell, block)
+    if folder != shell.folder:
+        shell.run("popd >/dev/null; export PYTHONPATH=$before")
+
+
+def folder_of(shell: Shell, block: Block) -> Path:
+    """Return the folder in which a block runs; the copy of the project is made when first used."""
     if "at-root" in block.marks:
-        shell.run(f"pushd {ROOT} >/dev/null")
+        return ROOT
+    if "in-copy" not in block.marks:
+        return shell.folder
+    copy = shell.folder / "copy"
+    if not copy.exists():
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    return copy
+
+
+def run_shell(shell: Shell, block: Block) -> None:
+    """Run a block in the page's bash."""
     if block.language in SHELL_LANGUAGES:
         shell.run(f"set -euo pipefail\n{block.text}\nset +euo pipefail")
+    if block.language == "diff":
+        # a folder that lies in another repository must not be taken for a part of it
+        shell.run(f"GIT_CEILING_DIRECTORIES=$PWD/.. git apply - <<'THE END'\n{block.text}THE END")
     for command, expected in session(block):
         if "background" in block.marks:
             shell.start(command, expected)
         elif not matches(expected, text := shell.run(command)) and expected:
             raise BlockFailedError(difference(command, expected, text))
-    if "at-root" in block.marks:
-        shell.run("popd >/dev/null")
 
 
 def session(block: Block) -> list[tuple[str, list[str]]]:
@@ -122,7 +154,7 @@ def session(block: Block) -> list[tuple[str, list[str]]]:
 def run_python(block: Block, names: dict[str, Any]) -> None:
     """Run a Python block in the page's namespace."""
     if not block.text.startswith(">>>"):
-        exec(compile(block.text, f"<block at line {block.line}>", "exec"), names)
+        exec(compile(block.text, f"<block at line {block.line}>", "exec", dont_inherit=True), names)
         return
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     test = doctest.DocTestParser().get_doctest(block.text, names, "page", None, block.line)
