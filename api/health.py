@@ -102,6 +102,12 @@ def gauges(use: Services) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "ledger_quarantine_files", "Requests in quarantine.", value=use.quarantine.count()
     )
+    rebuild = use.rebuilds.last
+    yield GaugeMetricFamily(
+        "ledger_rebuild_running",
+        "1 while the views are rebuilt by this process.",
+        value=int(rebuild is not None and rebuild.state == "running"),
+    )
     try:
         stored = list(_stored(use))
     except StoreUnavailable:
@@ -123,6 +129,11 @@ def _stored(use: Services) -> Iterable[Metric]:
         dialect: max(0, now_ms - last) / 1000 for dialect, last in use.questions.silence().items()
     }
     yield GaugeMetricFamily("ledger_log_position", "The end of the log.", value=end)
+    yield GaugeMetricFamily(
+        "ledger_generation",
+        "Which generation of the views answers.",
+        value=use.questions.progress().generation,
+    )
     yield GaugeMetricFamily(
         "ledger_parked", "Deliveries that could not be read.", value=counts.parked
     )

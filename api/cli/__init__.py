@@ -8,6 +8,7 @@ import click
 
 from api.settings import SettingsError
 from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
+from projections.errors import RebuildRunning
 
 COMMANDS: Final = {
     "serve": "api.cli.serve:serve",
@@ -15,6 +16,7 @@ COMMANDS: Final = {
     "demo": "api.cli.demo:demo",
     "state": "api.cli.state:state",
     "history": "api.cli.history:history",
+    "projections": "api.cli.projections:projections",
     "parked": "api.cli.parked:parked",
     "quarantine": "api.cli.quarantine:quarantine",
     "forget": "api.cli.forget:forget",
@@ -58,7 +60,7 @@ def reporting(action: Callable[[], Any]) -> Any:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(USAGE) from None
-    except (StoreUnavailable, LedgerBusy) as error:
+    except (StoreUnavailable, LedgerBusy, RebuildRunning) as error:
         click.echo(str(error), err=True)
         raise SystemExit(UNAVAILABLE) from None
     except LedgerError as error:

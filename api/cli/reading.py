@@ -8,13 +8,26 @@ from api.bootstrap import entropy, now_us
 from api.cli.output import unavailable
 from api.settings import Settings
 from ledger.recorders import open_log
+from ledger.recorders.base import Log
 from projections.log_questions import LogQuestions
 from projections.opening import find_store
+from projections.store import Store
 
 
 @contextmanager
 def open_questions(settings: Settings) -> Iterator[LogQuestions]:
     """Lend the questions that are answered from the log.
+
+    Raises:
+        StoreUnavailable: the log cannot be read.
+    """
+    with open_ledger(settings) as (log, store):
+        yield LogQuestions(log, store, stale_after_ms=settings.stale_after_seconds * 1000)
+
+
+@contextmanager
+def open_ledger(settings: Settings) -> Iterator[tuple[Log, Store | None]]:
+    """Lend the log and its live views, if there are any, for reading.
 
     Raises:
         StoreUnavailable: the log cannot be read.
@@ -29,7 +42,7 @@ def open_questions(settings: Settings) -> Iterator[LogQuestions]:
     try:
         store = find_store(settings.database_url)
         try:
-            yield LogQuestions(log, store, stale_after_ms=settings.stale_after_seconds * 1000)
+            yield log, store
         finally:
             if store is not None:
                 store.close()

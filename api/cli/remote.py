@@ -50,6 +50,10 @@ class Remote:
         """Give an order; ends the command when the service refuses."""
         return self._ask("POST", path, json={} if body is None else body)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """Take an order back; ends the command when the service refuses."""
+        return self._ask("DELETE", path)
+
     def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
             answer = requests.request(
@@ -86,14 +90,27 @@ def do_or_ask(
         StoreUnavailable: the ledger cannot be opened. The command ends with exit code 3 when
             another process holds it.
     """
-    token = os.environ.get("LEDGER_TOKEN")
-    if url and token:
-        try:
-            return ask(Remote(url, token))
-        except Unreachable:
-            click.echo("Nobody listens at --url; opening the ledger instead.", err=True)
-    with _writing(settings, token_missing=bool(url and not token)) as ledger:
+    answer = asked(url, ask)
+    if answer is not None:
+        return answer
+    with _writing(settings, token_missing=bool(url and not _token())) as ledger:
         return do(ledger)
+
+
+def asked(url: str | None, ask: Callable[[Remote], T]) -> T | None:
+    """Ask the service; None when its address or its token is not given, or nobody listens."""
+    token = _token()
+    if not url or not token:
+        return None
+    try:
+        return ask(Remote(url, token))
+    except Unreachable:
+        click.echo("Nobody listens at --url; opening the ledger instead.", err=True)
+        return None
+
+
+def _token() -> str | None:
+    return os.environ.get("LEDGER_TOKEN")
 
 
 @contextmanager

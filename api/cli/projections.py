@@ -1,0 +1,200 @@
+"""`projections list` and `projections rebuild`."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+
+from api.cli import FINDINGS, UNAVAILABLE
+from api.cli.output import as_json, print_facts, print_json, print_rows
+from api.cli.progress import Show, showing
+from api.cli.reading import open_ledger
+from api.cli.remote import Remote, asked, at_url, do_or_ask
+from api.settings import Settings
+from api.views import ProjectionsSchema, RebuildSchema, projection_items
+from ledger.recorders.base import Log
+from projections.answers import Progress
+from projections.generations import generations_of
+from projections.live import Live
+from projections.questions import progress_of
+from projections.rebuild.rebuilds import Rebuilds
+from projections.registry import PROJECTIONS
+
+COLUMNS = ("name", "version", "generation", "position", "lag", "blocked")
+DIFFERENCES = ("projection", "table", "key", "what", "columns")
+FACTS = ("state", "names", "generation", "done", "seconds", "rate", "position")
+LOOK_S: Final = 0.2
+"""How often one looks how far a rebuild has come, in seconds."""
+PATH: Final = "/api/projections"
+
+Rebuild = dict[str, Any]
+"""In the form in which the API answers it."""
+
+
+@click.group()
+def projections() -> None:
+    """The views, which can be made again from the log at any time."""
+
+
+@projections.command("list")
+@at_url
+@as_json
+def list_(url: str | None, json_: bool) -> None:
+    """Show how far each projection has read, and what blocks it.
+
+    Asked through the service, also the rebuild that runs, or the one that ended last.
+    """
+    answer = asked(url, lambda service: service.get(PATH))
+    if answer is None:
+        answer = _read(Settings.from_env(os.environ))
+    if json_:
+        print_json(answer)
+        return
+    items = [item | {"blocked": len(item["blocked"])} for item in answer["items"]]
+    print_rows(COLUMNS, ([item[name] for name in COLUMNS] for item in items))
+    if answer["rebuild"] is not None:
+        click.echo()
+        _print(answer["rebuild"])
+
+
+@projections.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(list(PROJECTIONS)))
+@click.option(
+    "--verify", is_flag=True, help="Compare with the live views; they stay live when they differ."
+)
+@at_url
+@as_json
+def rebuild(names: Sequence[str], verify: bool, url: str | None, json_: bool) -> None:
+    """Make new views from the log beside the live ones, then answer from those.
+
+    All projections, or those named. The live views go on until then, and are kept until the next
+    rebuild. Ctrl-C cancels and leaves nothing. Exit 1 when --verify found differences, of which the
+    first ten are printed, or when it was cancelled; 3 when it failed or another one runs.
+    """
+    settings = Settings.from_env(os.environ)
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+        done = do_or_ask(
+            settings,
+            url,
+            lambda ledger: _here(settings.database_url, ledger.log, names, verify),
+            lambda service: _there(service, names, verify),
+        )
+    if json_:
+        print_json(done)
+    else:
+        _print(done)
+    if done["detail"]:
+        click.echo(done["detail"], err=True)
+    if done["state"] != "done":
+        raise SystemExit(UNAVAILABLE if done["state"] == "failed" else FINDINGS)
+
+
+def _read(settings: Settings) -> dict[str, Any]:
+    with open_ledger(settings) as (log, store):
+        if store is None:
+            progress = Progress(0, dict.fromkeys(PROJECTIONS, 0), ())
+        else:
+            progress = progress_of(store, log.key)
+        items = list(projection_items(progress, log.head().position))
+    read: dict[str, Any] = ProjectionsSchema().dump(
+        {"items": items, "next_cursor": None, "rebuild": None}
+    )
+    return read
+
+
+def _here(database_url: str, log: Log, names: Sequence[str], verify: bool) -> Rebuild:
+    """Rebuild without a service; this process is the ledger's writer meanwhile."""
+    with _feeding(database_url, log) if verify else _standing() as switched:
+        rebuilds = Rebuilds(database_url, monotonic=time.monotonic, switched=switched)
+
+        def look() -> Rebuild:
+            return _dumped(rebuilds.wait(LOOK_S))
+
+        try:
+            rebuilds.start(names, verify=verify)
+            return _follow(look, lambda: _dumped(rebuilds.cancel() or rebuilds.last))
+        finally:
+            rebuilds.cancel()
+
+
+def _there(service: Remote, names: Sequence[str], verify: bool) -> Rebuild:
+    """Have the service rebuild."""
+    service.post(f"{PATH}/rebuild", {"names": list(names), "verify": verify})
+
+    def look() -> Rebuild:
+        time.sleep(LOOK_S)
+        found: Rebuild = service.get(PATH)["rebuild"]
+        return found
+
+    return _follow(look, lambda: service.delete(f"{PATH}/rebuild"))
+
+
+def _follow(look: Callable[[], Rebuild], cancel: Callable[[], Rebuild]) -> Rebuild:
+    """Show a rebuild until its end, which an interrupt brings about."""
+    try:
+        with showing() as show:
+            return _watch(look, show)
+    except KeyboardInterrupt:
+        click.echo("Cancelling.", err=True)
+        return cancel()
+
+
+def _watch(look: Callable[[], Rebuild], show: Show) -> Rebuild:
+    while (told := look())["state"] == "running":
+        show(told)
+    return told
+
+
+@contextmanager
+def _feeding(database_url: str, log: Log) -> Iterator[Callable[[int, float], bool]]:
+    """Keep the live views up to date, so that one can compare; lends what waits for a switch."""
+    live = Live(log, generations_of(database_url))
+    stop, wake = threading.Event(), threading.Event()
+    thread = threading.Thread(target=live.run, args=(stop, wake), name="projections", daemon=True)
+    thread.start()
+    try:
+        yield live.wait_switched
+    finally:
+        stop.set()
+        wake.set()
+        thread.join()
+        live.close()
+
+
+@contextmanager
+def _standing() -> Iterator[Callable[[int, float], bool]]:
+    """Leave the live views as they are: nobody here reads them."""
+    yield lambda *_: True
+
+
+@contextmanager
+def _interrupted_by(*signals: signal.Signals) -> Iterator[None]:
+    """Let these signals do what Ctrl-C does."""
+    before = [signal.signal(one, signal.default_int_handler) for one in signals]
+    try:
+        yield
+    finally:
+        for one, handler in zip(signals, before, strict=True):
+            signal.signal(one, handler)
+
+
+def _dumped(rebuild: Any) -> Rebuild:
+    dumped: Rebuild = RebuildSchema().dump(rebuild)
+    return dumped
+
+
+def _print(rebuild: Rebuild) -> None:
+    print_facts((name, _rounded(rebuild[name])) for name in FACTS)
+    if rebuild["differences"]:
+        click.echo()
+        found = rebuild["differences"]
+        print_rows(DIFFERENCES, ([one[name] for name in DIFFERENCES] for one in found))
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 1) if isinstance(value, float) else value
