@@ -31,7 +31,7 @@ soak: $(VENV)/dev.stamp ## the long tests
 bench: $(VENV)/bench.stamp ## the speed measurements; BENCH_ARGS="ingest --quick" chooses
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
-docs: $(VENV)/docs.stamp ## the reference, from the code; the documentation as web pages in build/docs
+docs: $(VENV)/dev.stamp ## the reference, from the code; the documentation as web pages in build/docs
 	$(BIN)/python -m docs.generator
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo 'open build/docs/index.html'
@@ -54,8 +54,4 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 
 $(VENV)/bench.stamp: $(VENV)/run.stamp
 	$(PIP_INSTALL) --editable '.[bench]'
-	@touch $@
-
-$(VENV)/docs.stamp: $(VENV)/run.stamp
-	$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@
