@@ -57,14 +57,19 @@ class Told:
     """Whether what the view holds of the stream is not certain and must be replaced."""
 
     @cached_property
+    def stated(self) -> "Sequence[Stated]":
+        """The facts that are statements about a connection."""
+        return statements(self.facts)
+
+    @cached_property
     def connection(self) -> Connection | None:
         """The fold of everything told; None for a stream that is not a connection's."""
-        return self._fold(self.facts)
+        return self._fold(self.stated)
 
     @property
     def before(self) -> Connection | None:
         """The fold of what is in the view already."""
-        return self._fold(self.old)
+        return self._fold(statements(self.old))
 
     @property
     def old(self) -> Sequence[Fact]:
@@ -80,10 +85,14 @@ class Told:
             return self.facts
         return [fact for fact in self.facts if fact.position > self.since]
 
-    def _fold(self, facts: Iterable[Fact]) -> Connection | None:
+    def _fold(self, stated: "Iterable[Stated]") -> Connection | None:
         if not self.stream.startswith(CONNECTION):
             return None
-        return fold(connection_of(self.stream), (s for _, s in statements(facts)))
+        return fold(connection_of(self.stream), [statement for _, statement in stated])
+
+
+Stated = tuple[Fact, Statement]
+"""A fact, and what it states about a connection."""
 
 
 class Batch(NamedTuple):
@@ -96,7 +105,7 @@ class Batch(NamedTuple):
     told: Sequence[Told]
 
 
-def statements(facts: Iterable[Fact]) -> list[tuple[Fact, Statement]]:
+def statements(facts: Iterable[Fact]) -> list[Stated]:
     """Give the facts that are statements about a connection."""
     return [
         (fact, fact.event.statement) for fact in facts if isinstance(fact.event, ConnectionEvent)
@@ -195,9 +204,9 @@ def _by_stream(rows: Iterable[StoredRow]) -> dict[str, list[StoredRow]]:
 
 def _tell(stream: str, rows: Sequence[StoredRow], since: int, *, fresh: bool = False) -> Told:
     facts: list[Fact] = []
-    for row in rows:
-        try:
+    try:
+        for row in rows:
             facts.append(Fact(row.position, row.recorded_at, to_event(row)))
-        except Exception as error:  # noqa: BLE001 - whatever one event does, the others go on
-            return Told(stream, facts, Trouble(row.position, reason_for(error)), since, fresh)
+    except Exception as error:  # noqa: BLE001 - whatever one event does, the others go on
+        return Told(stream, facts, Trouble(row.position, reason_for(error)), since, fresh)
     return Told(stream, facts, None, since, fresh)

@@ -11,7 +11,7 @@ from ledger.domain.connection import Connection, Step, fold
 from ledger.domain.words import connection_stream
 from ledger.recorders.base import Log
 from projections.answers import ClientView, ConnectionView, HistoryEntry, Page
-from projections.batch import Told, statements, tell_streams
+from projections.batch import Told, tell_streams
 from projections.current_state.document import at_moment, client_view, connection_view
 from projections.history.entries import Placed, entries_of
 from projections.history.view import Wanted, with_positions
@@ -60,7 +60,7 @@ class Folding:
         entries = [
             placed
             for told in self._told(ids, position)
-            for placed in entries_of(told.connection, told.facts)
+            for placed in entries_of(told.connection, told.stated)
             if placed.client == reference
         ]
         return self._page(entries, position, wanted)
@@ -72,7 +72,7 @@ class Folding:
         told = self._told([connection_id], position)
         if not told or told[0].connection is None:
             return None
-        return self._page(entries_of(told[0].connection, told[0].facts), position, wanted)
+        return self._page(entries_of(told[0].connection, told[0].stated), position, wanted)
 
     def _told(self, ids: Iterable[str], position: int) -> list[Told]:
         return tell_streams(self._log, sorted({connection_stream(id_) for id_ in ids}), position)
@@ -99,7 +99,7 @@ def _valid(told: Told, moment: Moment) -> Connection | None:
         return whole
     steps = _occurred(whole, moment)
     ids = {step.claim.id for step in steps}
-    said = (s for _, s in statements(told.facts) if s.claim.id in ids)
+    said = (s for _, s in told.stated if s.claim.id in ids)
     connection = fold(whole.id, said)
     # A reference that was learned later counts backwards (semantics, section 6).
     return None if connection is None else replace(connection, client=steps[-1].client)

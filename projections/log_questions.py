@@ -16,7 +16,7 @@ from projections.answers import (
     ParkedDelivery,
 )
 from projections.asking import Histories
-from projections.batch import Told, statements, tell_rows, tell_streams
+from projections.batch import Told, tell_rows, tell_streams
 from projections.current_state.projection import CurrentState
 from projections.current_state.view import SHORT, ids_by_short_form, only_one
 from projections.deliveries.projection import parked_delivery
@@ -139,7 +139,7 @@ class LogQuestions(Histories):
             with self._store.reading() as session:
                 ids.update(bound_connections(session, reference, position))
         for told in self._tail(History.name, position):
-            for _, statement in statements(told.facts):
+            for _, statement in told.stated:
                 if statement.claim.fields.get(REFERENCE) == reference:
                     ids.add(statement.claim.connection_id)
         return ids

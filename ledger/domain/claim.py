@@ -172,6 +172,11 @@ def settle(statements: Iterable[Statement]) -> dict[str, tuple[Claim, tuple[Evid
     section 4: the smallest signature timestamp among the deliveries of that identity).
     """
     everything = list(statements)
+    once: dict[str, tuple[Claim, tuple[Evidence, ...]]] = {
+        one.claim.id: (one.claim, (one.evidence,)) for one in everything if not one.claim.stamped
+    }
+    if len(once) == len(everything):
+        return once
     earliest: dict[str, int] = {}
     for statement in everything:
         if statement.claim.stamped:

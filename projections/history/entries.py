@@ -13,7 +13,7 @@ from ledger.domain.claim import PLACES
 from ledger.domain.connection import REFERENCE, Connection, Step
 from ledger.domain.status import rank
 from projections.answers import EvidenceView, HistoryEntry
-from projections.batch import Fact, statements
+from projections.batch import Fact, Stated
 from projections.history.summary import summary
 from projections.times import readable, source_of
 
@@ -99,10 +99,10 @@ def _carried(details: Details) -> dict[str, Any]:
     return carried
 
 
-def bindings(facts: Iterable[Fact]) -> dict[str, int]:
-    """Give each client that these facts ever bound a connection to, with the first position."""
+def bindings(stated: Iterable[Stated]) -> dict[str, int]:
+    """Give each client that this ever bound a connection to, with the first position."""
     first: dict[str, int] = {}
-    for fact, statement in statements(facts):
+    for fact, statement in stated:
         reference = statement.claim.fields.get(REFERENCE)
         if reference is not None and reference not in first:
             first[reference] = fact.position
@@ -110,63 +110,77 @@ def bindings(facts: Iterable[Fact]) -> dict[str, int]:
 
 
 def entries_of(
-    connection: Connection | None, facts: Sequence[Fact], start: int = 0
+    connection: Connection | None, stated: Sequence[Stated], start: int = 0
 ) -> list[Placed]:
-    """Make the entries of a connection that was folded from these facts, from a step on."""
+    """Make the entries of a connection that was folded from what is stated, from a step on."""
     if connection is None:
         return []
-    told: dict[str, list[tuple[Fact, str]]] = {}
-    for fact, statement in statements(facts):
-        told.setdefault(statement.claim.id, []).append((fact, statement.evidence.stream))
-    steps = connection.steps
-    recorded = [_recorded(step, told[step.claim.id]) for step in steps]
+    steps, recorded = connection.steps, _recorded(connection.steps, stated)
     late = _late(steps, [own[0].position for own in recorded])
-    bound = bindings(facts)
+    bound = bindings(stated)
     placed: list[Placed] = []
     for i in range(start, len(steps)):
-        placed += _of_step(steps[i], recorded[i], bound, i in late)
+        step, own = steps[i], recorded[i]
+        for name in step.names:
+            entry = _entry(step, name, own, bound, i in late)
+            if len(step.names) > 1 and name is not step.names[0]:
+                entry = entry._replace(n=int(entry.position == placed[-1].position))
+            placed.append(entry)
     return placed
 
 
-def _recorded(step: Step, told: Sequence[tuple[Fact, str]]) -> Sequence[Fact]:
-    """Give the events that a claim's entries rest on: those of its first evidence.
+def _recorded(steps: Sequence[Step], stated: Sequence[Stated]) -> list[Sequence[Fact]]:
+    """Give for each step the events that its entries rest on: those of its first evidence.
 
     Later events of the same claim only bring more evidence: they do not move its entries.
     """
-    first = step.evidence[0].stream
-    return [fact for fact, stream in told if stream == first]
+    if len(steps) == len(stated):
+        only = {statement.claim.id: (fact,) for fact, statement in stated}
+        return [only[step.claim.id] for step in steps]
+    told: dict[str, list[Stated]] = {}
+    for one in stated:
+        told.setdefault(one[1].claim.id, []).append(one)
+    return [
+        [
+            fact
+            for fact, statement in told[step.claim.id]
+            if statement.evidence.stream == step.evidence[0].stream
+        ]
+        for step in steps
+    ]
 
 
-def _of_step(
-    step: Step, recorded: Sequence[Fact], bound: Mapping[str, int], late: bool
-) -> list[Placed]:
-    claim, client = step.claim, step.client
-    place = PLACES[claim.kind] * 8 + rank(claim.status)
+def _entry(
+    step: Step, name: str, recorded: Sequence[Fact], bound: Mapping[str, int], late: bool
+) -> Placed:
+    """Make the entry of one transition of a step."""
+    claim, client, fact = step.claim, step.client, recorded[0]
+    if name != fact.event.NAME:
+        fact = next((other for other in recorded if name == other.event.NAME), fact)
+    position = fact.position
     known = 0 if client is None else bound.get(client, 0)
-    evidence = tuple([(e.stream, e.channel, e.observed) for e in step.evidence])
-    made: list[Placed] = []
-    for name in step.names:
-        fact = recorded[0]
-        if name != fact.event.NAME:
-            fact = next((other for other in recorded if name == other.event.NAME), fact)
-        position = fact.position
-        details = Details(
-            None if name == fact.event.NAME else fact.event.NAME,
-            fact.recorded_at,
-            late,
-            step.status,
-            step.changes if len(step.names) == 1 else _share(name, step),
-            claim.fields,
-            claim.personal.get("userData"),
-            claim.flags,
-            evidence,
-        )
-        n = sum(other.position == position for other in made) if made else 0
-        since = position if position > known else known
-        made.append(
-            Placed(client, position, n, claim.connection_id, name, claim.k, place, since, details)
-        )
-    return made
+    details = Details(
+        None if name == fact.event.NAME else fact.event.NAME,
+        fact.recorded_at,
+        late,
+        step.status,
+        step.changes if len(step.names) == 1 else _share(name, step),
+        claim.fields,
+        claim.personal.get("userData"),
+        claim.flags,
+        tuple([(e.stream, e.channel, e.observed) for e in step.evidence]),
+    )
+    return Placed(
+        client,
+        position,
+        0,
+        claim.connection_id,
+        name,
+        claim.k,
+        PLACES[claim.kind] * 8 + rank(claim.status),
+        position if position > known else known,
+        details,
+    )
 
 
 def _share(name: str, step: Step) -> Changes:

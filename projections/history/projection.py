@@ -72,8 +72,8 @@ class History:
         if told.fresh:
             yield Write(FORGET, {"connection_id": connection_id})
         elif start is None:
-            held = _keyed(entries_of(told.before, told.old))
-        wanted = entries_of(told.connection, told.facts, start or 0)
+            held = _keyed(entries_of(told.before, statements(told.old)))
+        wanted = entries_of(told.connection, told.stated, start or 0)
         if held:
             kept = _keyed(wanted)
             for client_ref, position, n in held.keys() - kept.keys():
@@ -81,7 +81,8 @@ class History:
             wanted = [placed for key, placed in kept.items() if held.get(key) != placed]
         for placed in wanted:
             yield Write(UPSERT, _row(placed))
-        for client_ref, position in bindings(told.facts if told.fresh else told.new).items():
+        new = statements(told.new) if told.since and not told.fresh else told.stated
+        for client_ref, position in bindings(new).items():
             row = {"client_ref": client_ref, "connection_id": connection_id}
             yield Write(BIND, {**row, "bound_at_position": position})
 
@@ -109,7 +110,7 @@ def _first_changed(told: Told) -> int | None:
     )
     if not in_order or not old.isdisjoint(new):
         return None
-    owned = bool(bindings(told.old)) or steps[0].client is None
+    owned = bool(bindings(statements(told.old))) or steps[0].client is None
     return same if owned else None
 
 

@@ -6,6 +6,7 @@ from ledger.domain.claim import Claim, Statement
 from ledger.domain.connection import fold
 from ledger.domain.status import Status
 from projections.answers import HistoryEntry
+from projections.batch import statements
 from projections.history.entries import Placed, entries_of
 from tests.given import (
     CONNECTION,
@@ -31,8 +32,8 @@ from tests.projected import facts_of
 def placed(*said: Claim | Statement) -> list[Placed]:
     """The entries after these claims came in this order."""
     facts = facts_of([as_statement(one) for one in said])
-    statements = [fact.event.statement for fact in facts]  # type: ignore[attr-defined]
-    return entries_of(fold(CONNECTION, statements), facts)
+    stated = statements(facts)
+    return entries_of(fold(CONNECTION, [statement for _, statement in stated]), stated)
 
 
 def entries(*said: Claim | Statement) -> list[HistoryEntry]:
