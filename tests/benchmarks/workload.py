@@ -7,7 +7,8 @@ lies as many deliveries back as the cohort has connections.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ledger.ofauth.signatures import Dialect, Secret, sign
@@ -34,9 +35,14 @@ def connection_id(number: int) -> str:
     return f"conn_{(number * 2654435761) % 2**32:08x}{number:08x}"
 
 
+def step_name(step: int) -> str:
+    """Say what happens at a step of a life: it goes on and on after the first four."""
+    return STEPS[step] if step < len(STEPS) else STEPS[1 + (step - 1) % (len(STEPS) - 1)]
+
+
 def user_data(number: int, step: int) -> dict[str, str | None]:
-    """Say who it is; the second webhook brings a new avatar."""
-    picture = f"{number:08x}{min(step, 1)}"
+    """Say who it is; each update of details brings a new avatar."""
+    picture = f"{number:08x}{(step + 2) // 3}"
     return {
         "id": str(10_000_000 + number),
         "name": f"Creator number {number}",
@@ -45,27 +51,29 @@ def user_data(number: int, step: int) -> dict[str, str | None]:
     }
 
 
-PERMISSIONS: Final = [
+PERMISSIONS: Final = tuple(
     f"{area}:{right}"
     for area in ("profile", "messages", "posts", "subscribers", "earnings", "vault", "promotions")
     for right in ("read", "write")
-]
+)
 
 
-def body(number: int, step: int, born_ms: int, client: str) -> bytes:
-    """Write one webhook of a life in the documented shape; `born_ms` in milliseconds UTC."""
-    name = STEPS[step]
+def body(
+    number: int, step: int, at_ms: int, client: str, permissions: Sequence[str] = PERMISSIONS
+) -> bytes:
+    """Write one webhook of a life in the documented shape, as of a time in milliseconds UTC."""
+    name = step_name(step)
     connection: dict[str, Any] = {"id": connection_id(number)}
     if name == "expired":
         connection["status"] = "expired"
     else:
         connection["status"] = "active"
-        connection["permissions"] = PERMISSIONS
+        connection["permissions"] = permissions
         connection["userData"] = user_data(number, step)
     return json.dumps(
         {
             "type": f"connection.{'updated' if name == 'active' else name}",
-            "timestamp": rfc3339(born_ms + step * STEP_MS),
+            "timestamp": rfc3339(at_ms),
             "data": {"clientReferenceId": client, "connection": connection},
         }
     ).encode()
@@ -73,8 +81,6 @@ def body(number: int, step: int, born_ms: int, client: str) -> bytes:
 
 def rfc3339(ms: int) -> str:
     """Write a time as the provider does."""
-    from datetime import UTC, datetime
-
     moment = datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None)
     return moment.isoformat(timespec="milliseconds") + "Z"
 
@@ -86,7 +92,7 @@ def deliveries(count: int, now_ms: int, seed: int = 1) -> Iterator[bytes]:
     for number, step in interleaved(-(-count // len(STEPS))):
         born = now_ms - LIFE_MS - (number * 7) % 3_600_000
         # a client has two connections, and they are not neighbours
-        content = body(number, step, born, f"user_{number % clients}")
+        content = body(number, step, born + step * STEP_MS, f"user_{number % clients}")
         headers = sign(
             Dialect.DOCUMENTED, SECRET, content, stamp=now_ms // 1000 - spread.randrange(3)
         )
