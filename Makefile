@@ -15,8 +15,8 @@ help: ## says what each target does
 demo: $(VENV)/run.stamp ## the service and a fake OFAuth, wired together; ONCE=1 runs the script and ends
 	$(BIN)/connection-ledger demo $(if $(filter-out 0,$(ONCE)),--once)
 
-test: $(VENV)/dev.stamp ## every test but the long ones; PYTEST_ARGS="-k fold" chooses
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/dev.stamp ## every test but the long ones; PYTEST_ARGS="-n0 -k fold" chooses
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/dev.stamp ## format, lint, types, layers, documentation
 	$(BIN)/ruff format --check .

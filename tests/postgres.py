@@ -21,6 +21,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,12 @@ rm -rf "$folder"
 """
 
 
+RESTING = 3
+"""How many databases wait to be lent again: PostgreSQL renames none before its backends are gone,
+and looks for that only every tenth of a second."""
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+
+
 class PostgresServer:
     """One server in a temporary folder, running between `start()` and `stop()`."""
 
@@ -53,6 +60,7 @@ class PostgresServer:
         self._guard: subprocess.Popen[bytes] | None = None
         self._admin: psycopg.Connection[tuple[Any, ...]] | None = None
         self._numbers = itertools.count(1)
+        self._returned: deque[str] = deque()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -113,13 +121,32 @@ class PostgresServer:
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.rpartition("/")[2])
 
     @contextlib.contextmanager
-    def database(self, template: str = "template1") -> Iterator[str]:
-        """Lend a fresh database for the length of a `with` block."""
-        url = self.create_database(template)
+    def database(self) -> Iterator[str]:
+        """Lend an empty database for the length of a `with` block."""
+        name = f"test_{next(self._numbers)}"
+        if len(self._returned) < RESTING or not self._lend_again(self._returned.popleft(), name):
+            self._execute("CREATE DATABASE {}", name)
         try:
-            yield url
+            yield self.url(name)
         finally:
-            self.drop_database(url)
+            assert self._admin is not None
+            self._admin.execute(CUT, [name])
+            self._returned.append(name)
+
+    def _lend_again(self, old: str, new: str) -> bool:
+        """Empty a database, which takes a tenth of the time of making one; False when in use.
+
+        Under its new name, those who still write to it do not reach it.
+        """
+        try:
+            self._execute("ALTER DATABASE {} RENAME TO {}", old, new)
+        except psycopg.Error:
+            self.drop_database(self.url(old))
+            return False
+        with psycopg.connect(self.url(new), autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return True
 
     def _execute(self, statement: str, *names: str) -> None:
         assert self._admin is not None, "the server is not running: call start() first"

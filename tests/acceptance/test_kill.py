@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from ledger.domain.events import ConnectionEvent, DeliveryReceived
 from ledger.recorders import codec, open_log, sqlite_path
 from ledger.recorders.base import Log, StoredRow
-from tests.acceptance.crash import LEAST_IN_FLIGHT, Senders, deliveries, run, thrice
-from tests.acceptance.service import service_on
+from tests.acceptance.crash import LEAST_IN_FLIGHT, Senders, Signed, deliveries, run, thrice
+from tests.acceptance.service import Service, service_on
 from tests.builders import Clock
 
 DISTINCT = 6_000
 SEED = 20260101
+NEVER = 0
+"""A commit that does not come, because they are counted from 1."""
 
 
 def whole_log(log: Log) -> list[StoredRow]:
@@ -95,9 +98,28 @@ def test_a_service_that_acknowledges_before_the_commit_is_caught(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: the same check finds that a delivery was answered 204 and is gone."""
+    service = service_on(sqlite_url, tmp_path)
+    work = deliveries(100, int(time.time()), SEED)
     monkeypatch.setenv("COMMIT_TOO_LATE", "1")
+    service.start(kill_at_commit=NEVER)
+    before = send(service, work)
+    service.kill()
+    service.start()
+    after = send(service, work * 2)
+    assert service.stop() == 0
+    after.journal += before.journal
+    log = open_log(sqlite_url, writer=False, entropy=os.urandom, now=Clock())
     with pytest.raises(AssertionError, match="do not hold their delivery"):
-        crash(sqlite_url, tmp_path, 600, 3)
+        check_every_204(log, after)
+    log.close()
+
+
+def send(service: Service, work: Sequence[Signed]) -> Senders:
+    """Send all of `work` to a service that nobody kills meanwhile."""
+    senders = Senders(service.port, work)
+    senders.start()
+    senders.wait()
+    return senders
 
 
 @pytest.mark.soak

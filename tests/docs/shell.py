@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import queue
 import re
@@ -10,6 +11,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 100
 BACKGROUND_SECONDS = 30
 STOP_SECONDS = 10
+TURN = f"connection-ledger-pages-{os.getuid()}.lock"
+"""A file in the folder for temporary files: whoever holds it runs a page. It is never removed."""
 
 
 class BlockFailedError(AssertionError):
@@ -37,7 +41,9 @@ class Shell:
         self.lines: queue.Queue[str | None] = queue.Queue()
 
     def __enter__(self) -> Self:
-        """Start bash."""
+        """Start bash, when no other page's programs listen on the ports that the pages name."""
+        self.turn = (Path(tempfile.gettempdir()) / TURN).open("w")
+        fcntl.flock(self.turn, fcntl.LOCK_EX)
         self.process = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
@@ -69,6 +75,7 @@ class Shell:
         self.process.wait()
         self.reader.join()
         self.process.stdout.close()
+        self.turn.close()
 
     def run(self, command: str) -> str:
         """Run a command and return what it printed.

@@ -12,7 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres import PostgresServer, wheel_binaries
+from tests.postgres import RESTING, PostgresServer, wheel_binaries
+
+LOOK = """
+SELECT oid, (SELECT count(*) FROM pg_tables WHERE schemaname = 'public')
+FROM pg_database WHERE datname = current_database()
+"""
 
 
 def test_the_test_server_is_durable_and_speaks_utf8(postgres_url: str) -> None:
@@ -33,6 +38,28 @@ def test_each_test_has_a_database_of_its_own(postgres_server: PostgresServer) ->
             connection.execute("CREATE TABLE mark (n int)")
         with psycopg.connect(second) as connection:
             assert connection.execute("SELECT to_regclass('mark')").fetchone() == (None,)
+
+
+def test_a_database_that_is_lent_again_is_empty_and_out_of_reach(
+    postgres_server: PostgresServer,
+) -> None:
+    """Neither the tables of an earlier test nor its forgotten connections reach a later one."""
+    databases, addresses = set(), []
+    for _ in range(4 * RESTING):
+        with postgres_server.database() as url:
+            connection = psycopg.connect(url)
+            database, tables = connection.execute(LOOK).fetchone() or (0, -1)
+            assert tables == 0
+            connection.execute("CREATE TABLE mark (n int)")
+            connection.commit()
+        with connection, pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+        databases.add(database)
+        addresses.append(url)
+    assert len(databases) < len(addresses)
+    for url in addresses[:RESTING]:
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(url)
 
 
 def test_a_killed_test_run_leaves_no_server_behind() -> None:
