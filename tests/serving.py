@@ -18,6 +18,7 @@ from werkzeug.test import Client, TestResponse
 from api.bootstrap import Service, open_service
 from api.cli import cli
 from api.settings import Settings
+from ledger.application import Ledger
 from ledger.ofauth.signatures import Dialect, sign
 from tests.builders import SECRET, webhook
 
@@ -54,6 +55,9 @@ class _Client(Client):
 class Serving:
     """A service in this process, asked through WSGI, that knows its last position."""
 
+    admin: Mapping[str, str] = {"Authorization": f"Bearer {ADMIN}"}
+    """The header of who may do everything."""
+
     def __init__(self, url: str, folder: Path, **settings: str) -> None:
         env = environment(url, LEDGER_DATA_DIR=str(folder / "data"), **settings)
         self.service: Service = open_service(Settings.from_env(env, serving=True))
@@ -71,6 +75,11 @@ class Serving:
         trace: TracebackType | None,
     ) -> None:
         self.service.stop()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its ledger, to record many things at once."""
+        return self.service.services.forget.ledger
 
     def deliver(self, body: bytes, **headers: str) -> TestResponse:
         """Deliver a body with a good signature, or with these headers."""
