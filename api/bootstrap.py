@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Service", "Services", "entropy", "now_us", "open_quarantine", "open_service"]
 
 QUARANTINE_FOLDER: Final = "quarantine"
+RANDOM_AT_ONCE: Final = 16 * 1024
+"""How many random bytes are asked for at a time."""
 VIEWS_S: Final = 5.0
 """How long erasing waits for the views, in seconds."""
 
@@ -38,9 +40,31 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def entropy(count: int) -> bytes:
-    """Give `count` random bytes."""
-    return os.urandom(count)
+class _Entropy:
+    """The system's random bytes, asked for many at a time.
+
+    Asking lets go of the interpreter's lock, and in a busy service getting it back takes longer
+    than all else that is done for a delivery.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes, self._used = b"", 0
+        os.register_at_fork(after_in_child=self._forget)
+
+    def __call__(self, count: int) -> bytes:
+        with self._lock:
+            if len(self._bytes) < self._used + count:
+                self._bytes, self._used = os.urandom(max(count, RANDOM_AT_ONCE)), 0
+            first, self._used = self._used, self._used + count
+            return self._bytes[first : self._used]
+
+    def _forget(self) -> None:
+        self._bytes, self._used = b"", 0
+
+
+entropy: Final[Callable[[int], bytes]] = _Entropy()
+"""Gives that many random bytes."""
 
 
 def open_quarantine(settings: Settings) -> Quarantine:

@@ -5,10 +5,13 @@ and values into their messages, so of theirs only the place is written. Exceptio
 their class and frames, never with their text.
 """
 
+import contextlib
 import logging
 import sys
 import threading
+import time
 import traceback
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -21,12 +24,17 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 EXTRAS: Final = ("method", "route", "status", "ms", "request", "token")
 """What a line may carry beside its message."""
 
+SOON_S: Final = 0.1
+"""How long a line may wait for others to be written with, in seconds."""
+MOST_WAITING: Final = 10_000
+"""How many lines may wait."""
+
 _OWN = ("api", "ledger", "projections")
 
 
 def configure(form: str, stream: TextIO) -> None:
     """Send every logger's lines to `stream`, as `text` or `json`."""
-    handler = logging.StreamHandler(stream)
+    handler = _Soon(stream)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -73,6 +81,46 @@ def safe_trace(error: BaseException) -> str:
         parts.append("\n".join([f"{kind.__module__}.{kind.__qualname__}", *places]))
         following = following.__cause__ or following.__context__
     return "\ncaused by ".join(parts)
+
+
+class _Soon(logging.Handler):
+    """Writes lines a moment later, many at once; from a warning on, all of them at once.
+
+    A write lets go of the interpreter's lock. With one for each request, made under the handler's
+    lock, the threads of a busy service queue up to say what they did.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        # the newest ones, when nobody takes them
+        self._waiting: deque[logging.LogRecord] = deque(maxlen=MOST_WAITING)
+        self._some = threading.Event()
+        threading.Thread(target=self._run, name="logs", daemon=True).start()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record; without the lock, under which others are being written."""
+        self._waiting.append(record)
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif not self._some.is_set():
+            self._some.set()
+        return True
+
+    def flush(self) -> None:
+        """Write everything that waits; a stream that takes nothing is no reason to stop."""
+        assert self.lock is not None
+        with self.lock, contextlib.suppress(OSError, ValueError):
+            lines = [self.format(self._waiting.popleft()) for _ in range(len(self._waiting))]
+            if lines:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+
+    def _run(self) -> None:
+        while self._some.wait():
+            time.sleep(SOON_S)
+            self._some.clear()
+            self.flush()
 
 
 class TextLines(logging.Formatter):

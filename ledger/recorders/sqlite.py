@@ -6,7 +6,6 @@ instant (https://sqlite.org/wal.html#walresetbug), so the writer holds a `flock`
 readers open the file read-only, which also keeps them from checkpointing.
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,12 +24,19 @@ from ledger.recorders.base import (
     DecideErasure,
     Head,
     NewRow,
-    Seen,
     StoredRow,
 )
 from ledger.recorders.sqlite_connections import Datastore, lock_writer
 from ledger.recorders.sqlite_erasing import SQLiteErasing, delete_payloads
 from ledger.recorders.sqlite_scanning import SQLiteScanning
+from ledger.recorders.sqlite_writing import (
+    FROM_BOTH,
+    OF_STREAMS,
+    append,
+    as_json,
+    head_of,
+    see,
+)
 
 COLUMNS: Final = (
     "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
@@ -40,8 +46,6 @@ CLOSED: Final = (
     "The SQLite ledger {} cannot be opened ({}); see that it is a ledger, and run this as the "
     "service's user."
 )
-ROWS_AT_ONCE: Final = 1_000
-"""How many rows one INSERT has; SQLite takes 32,766 parameters."""
 SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS stored_events (
         notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -147,10 +151,10 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
             except sqlite3.Error as error:
                 raise StoreUnavailable(BUSY.format(error)) from error
             try:
-                seen = _see(cursor, streams, message_ids)
+                seen = see(cursor, streams, message_ids)
                 change = decide(seen)
                 delete_payloads(cursor, change.erased)
-                positions, head = _append(cursor, seen.head, change.rows, now)
+                positions, head = append(cursor, seen.head, change.rows, now)
             except sqlite3.Error as error:
                 connection.rollback()
                 raise StoreUnavailable(BUSY.format(error)) from error
@@ -175,7 +179,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
             NewRow(str(e.originator_id), e.originator_version, e.topic, e.state)
             for e in stored_events
         ]
-        return _append(c, _head(c), rows, self._now)[0]
+        return append(c, head_of(c), rows, self._now)[0]
 
     # reading
 
@@ -219,8 +223,8 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
         self, streams: Collection[str], *, up_to: int | None = None
     ) -> list[StoredRow]:
         """See `ledger.recorders.base.Log`."""
-        statement = f"{_select(payloads=True)} {_OF_STREAMS}"
-        params: list[Any] = [_json(streams)]
+        statement = f"{_select(payloads=True)} {OF_STREAMS}"
+        params: list[Any] = [as_json(streams)]
         if up_to is not None:
             statement += " AND e.notification_id <= ?"
             params.append(up_to)
@@ -230,9 +234,9 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
         """See `ledger.recorders.base.Log`."""
         with self._reading() as cursor:
             cursor.execute(
-                f"SELECT e.originator_id, e.notification_id FROM stored_events e {_OF_STREAMS} "
+                f"SELECT e.originator_id, e.notification_id FROM stored_events e {OF_STREAMS} "
                 "AND e.originator_version = 1",
-                (_json(streams),),
+                (as_json(streams),),
             )
             return {row[0]: row[1] for row in cursor.fetchall()}
 
@@ -246,7 +250,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
     def head(self) -> Head:
         """See `ledger.recorders.base.Log`."""
         with self._reading() as cursor:
-            return _head(cursor)
+            return head_of(cursor)
 
     def position_at(self, recorded_at: int) -> int:
         """See `ledger.recorders.base.Log`."""
@@ -303,7 +307,6 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
             self._lock_file = None
 
 
-_OF_STREAMS: Final = "WHERE e.originator_id IN (SELECT value FROM json_each(?))"
 _BY_STREAM: Final = "ORDER BY e.originator_id, e.originator_version"
 
 
@@ -317,79 +320,4 @@ def _exists(path: Path) -> bool:
 def _select(payloads: bool) -> str:
     if not payloads:
         return f"SELECT {COLUMNS}, NULL FROM stored_events e"
-    return (
-        f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p "
-        "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
-        "AND p.notification_id = e.notification_id"
-    )
-
-
-def _json(values: Collection[str]) -> str:
-    return json.dumps(list(values))
-
-
-def _head(cursor: SQLiteCursor) -> Head:
-    cursor.execute(
-        "SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'), 0), "
-        "COALESCE((SELECT recorded_at FROM stored_events ORDER BY notification_id DESC LIMIT 1), 0)"
-    )
-    return Head._make(cursor.fetchone())
-
-
-def _see(cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection[str]) -> Seen:
-    rows: list[StoredRow] = []
-    if streams:
-        cursor.execute(f"{_select(payloads=True)} {_OF_STREAMS} {_BY_STREAM}", (_json(streams),))
-        rows = [StoredRow._make(row) for row in cursor.fetchall()]
-    message_streams: list[tuple[str, str]] = []
-    if message_ids:
-        cursor.execute(
-            "SELECT p.message_id, e.originator_id FROM payloads p JOIN stored_events e "
-            "USING (notification_id) "
-            "WHERE p.message_id IN (SELECT value FROM json_each(?)) AND p.message_id IS NOT NULL",
-            (_json(message_ids),),
-        )
-        message_streams = [(row[0], row[1]) for row in cursor.fetchall()]
-    return Seen(_head(cursor), rows, message_streams)
-
-
-def _append(
-    cursor: SQLiteCursor, head: Head, new: Sequence[NewRow], now: Callable[[], int]
-) -> tuple[list[int], Head]:
-    if not new:
-        return [], head
-    recorded_at = max(now(), head.recorded_at + 1)
-    positions = [head.position + 1 + index for index in range(len(new))]
-    _insert(
-        cursor,
-        "stored_events",
-        [
-            (position, row.stream, row.version, row.topic, row.state, recorded_at + index)
-            for index, (position, row) in enumerate(zip(positions, new, strict=True))
-        ],
-    )
-    _insert(
-        cursor,
-        "payloads",
-        [
-            (position, row.salt, row.payload, row.message_id)
-            for position, row in zip(positions, new, strict=True)
-            if row.payload is not None
-        ],
-    )
-    return positions, Head(positions[-1], recorded_at + len(new) - 1)
-
-
-def _insert(cursor: SQLiteCursor, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows, hundreds by one statement.
-
-    Each step of a statement lets go of the interpreter's lock, and in a busy service getting it
-    back takes longer than the insert itself; `executemany` makes a step for each row.
-    """
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[first : first + ROWS_AT_ONCE]
-        places = f"({', '.join('?' * len(some[0]))})"
-        cursor.execute(
-            f"INSERT INTO {table} VALUES {', '.join([places] * len(some))}",
-            [value for row in some for value in row],
-        )
+    return f"SELECT {COLUMNS}, p.body {FROM_BOTH}"

@@ -19,6 +19,7 @@ from api.logs import configure
 from api.metrics import Metrics
 from ledger.domain.words import short_id
 from tests.builders import NOON, SECRET, webhook
+from tests.logged import logged
 from tests.serving import ADMIN, HOOK, READ, Serving, signed
 
 CONNECTION = "conn_canaryconnection"
@@ -107,13 +108,13 @@ def test_no_canary_is_ever_logged_or_measured(
         break_everything(serving)
         metrics = serving.get("/metrics", token=READ).text
         short = short_id(CONNECTION, serving.service.services.log.key)
-    logged = stream.getvalue()
+    said = logged(stream)
     for canary in CANARIES:
-        assert canary.lower() not in logged.lower()
+        assert canary.lower() not in said.lower()
         assert canary.lower() not in metrics.lower()
     assert short not in metrics
     assert "ledger_deliveries_total" in metrics
-    lines = logged.splitlines()
+    lines = said.splitlines()
     assert len(lines) > 40
     if form == "json":
         assert all("message" in json.loads(line) for line in lines)
@@ -126,10 +127,11 @@ def test_a_request_is_one_line_with_its_route_and_its_callers_name(
     form, stream = written
     with Serving(sqlite_url, tmp_path) as serving:
         serving.tell()
+        assert logged(stream)
         stream.truncate(0)
         stream.seek(0)
         response = serving.get("/api/connections/conn_1", token=READ)
-    [line] = [line for line in stream.getvalue().splitlines() if "api.requests" in line]
+    [line] = [line for line in logged(stream).splitlines() if "api.requests" in line]
     request_id = response.headers["X-Request-Id"]
     if form == "json":
         told = json.loads(line)
@@ -150,10 +152,10 @@ def test_a_failure_is_logged_with_its_place_and_its_request(
     _, stream = written
     with Serving(sqlite_url, tmp_path) as serving:
         break_everything(serving)
-    logged = stream.getvalue()
-    assert "builtins.RuntimeError" in logged
-    assert "caused by builtins.ValueError" in logged
-    assert "test_api_secrets.py" in logged
+    said = logged(stream)
+    assert "builtins.RuntimeError" in said
+    assert "caused by builtins.ValueError" in said
+    assert "test_api_secrets.py" in said
 
 
 def test_metrics_count_what_happened(small: Serving) -> None:

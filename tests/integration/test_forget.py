@@ -29,6 +29,7 @@ from tests.erasing import (
     left_in_files,
     user,
 )
+from tests.logged import logged
 from tests.postgres import PostgresServer
 from tests.projected import dump, open_generation
 from tests.serving import READ, WRITE, Serving
@@ -88,11 +89,11 @@ def test_nothing_of_an_erased_person_is_found_anywhere(
     with Serving(database_url, tmp_path) as serving:
         deliver_all(serving)
         serving.read("/api/connections")
-        (tmp_path / "log").write_text(written.getvalue())
+        (tmp_path / "log").write_text(logged(written))
         assert len(left(database_url, tmp_path)) >= 2
         answer = forget(serving)
         (tmp_path / "metrics").write_text(serving.get("/metrics").text)
-        (tmp_path / "log").write_text(written.getvalue())
+        (tmp_path / "log").write_text(logged(written))
         assert left(database_url, tmp_path) == {}
         assert (answer["connections"], answer["quarantined"]) == (2, 5)
         assert bool(answer["remains"]) is database_url.startswith("postgres")
