@@ -87,7 +87,7 @@ class FeedSchema(CamelSchema):
 @blueprint.query(EventsQuery)
 @blueprint.answers(FeedSchema)
 def events(query: dict[str, Any]) -> Any:
-    """The log in its order, from behind a position on."""
+    """The log in its order, after a position."""
     settle(query)
     use = services()
     cursor = after(query)

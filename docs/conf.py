@@ -10,6 +10,8 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "connection-ledger"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 exclude_patterns = ["build"]
 # A link to the code has no page here; that every page is reached from the index, tests check.
 suppress_warnings = ["misc.highlighting_failure", "myst.xref_missing", "toc.not_included"]

@@ -32,7 +32,7 @@ def check_views(positions: dict[str, int], blocked: Iterable[Blocked], end: int)
         lag = end - position
         if lag < 0:
             what = f"{name} has read up to {position}, the log ends at {end}: another log's views."
-            advice = "Remove the views' files or tables; they are made again from the log."
+            advice = "`connection-ledger projections rebuild` makes new ones from the log."
             findings.append(failed("views", what, advice))
         elif lag > FAR:
             what = f"{name} is {lag} positions behind."
@@ -43,19 +43,20 @@ def check_views(positions: dict[str, int], blocked: Iterable[Blocked], end: int)
         findings.append(failed("views", what, one.reason))
     if findings:
         return findings
-    return [well("views", f"{len(positions)} projections, at most {FAR} positions behind")]
+    furthest = end - min(positions.values(), default=end)
+    return [well("views", f"{len(positions)} projections, at most {furthest} positions behind")]
 
 
 def check_waiting(parked: int, held: int) -> Iterator[Finding]:
     """Check what waits for a person: parked deliveries and requests in quarantine."""
     if parked:
         advice = "`parked list` says why; after an upgrade `parked retry` reads them again."
-        yield failed("parked", f"{parked} deliveries could not be read.", advice)
+        yield failed("parked", f"Deliveries that could not be read: {parked}.", advice)
     else:
         yield well("parked", "nothing")
     if held:
         advice = "Correct LEDGER_WEBHOOK_SECRETS, then `quarantine verify` records them."
-        yield failed("quarantine", f"{held} requests were signed with an unknown secret.", advice)
+        yield failed("quarantine", f"Requests that no secret verified: {held}.", advice)
     else:
         yield well("quarantine", "nothing")
 
