@@ -55,6 +55,12 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert {page for page in pages() if page.startswith("docs/")} - seen == set()
 
 
+def test_the_index_names_a_page_once() -> None:
+    """Two people who add the same line see it here."""
+    named = [file for file, _ in relative_targets("docs/index.md")]
+    assert sorted({file for file in named if named.count(file) > 1}) == []
+
+
 def test_the_readme_is_at_most_75_lines() -> None:
     """The README is a door, not the house."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
@@ -65,6 +71,7 @@ def test_the_where_is_table_answers_at_least_twelve_questions() -> None:
     rows = table_under("docs/index.md", "Where is")
     assert [cell.lower() for cell in rows[0]] == ["question", "file", "symbol"]
     assert len(rows) - 1 >= WHERE_IS_ROWS
+    assert len({(file, symbol) for _, file, symbol in rows}) == len(rows)
 
 
 def test_the_where_is_table_names_files_and_symbols_that_exist() -> None:
