@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, cast
+from typing import Final
 
 import msgspec
 import psycopg
 import psycopg_pool
 from eventsourcing.persistence import InterfaceError, OperationalError
-from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
+from eventsourcing.postgres import PostgresTrackingRecorder
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.postgres_connections import open_datastore
 from projections.base import Params
 from projections.store import Filling, Insert, Session, Store, to_percent_style
 
@@ -71,7 +71,7 @@ class PostgresStore(Store):
     def __init__(self, url: str, *, generation: int = 1) -> None:
         """Use the database that `url` names."""
         super().__init__(generation)
-        self._datastore = _datastore(url)
+        self._datastore = open_datastore(url, readers=READERS, wait_s=WAIT_SECONDS)
         self._recorder = PostgresTrackingRecorder(
             self._datastore, tracking_table_name=f"views_tracking_{generation}"
         )
@@ -156,24 +156,6 @@ class PostgresStore(Store):
 def _table_of(live: Store | None, name: str) -> str:
     assert live is not None, "only what exists can be taken over"
     return live.words["tracking"] if name == "tracking" else f"{name}_{live.generation}"
-
-
-def _datastore(url: str) -> PostgresDatastore:
-    named = {name: str(value) for name, value in conninfo_to_dict(url).items() if value}
-    datastore = PostgresDatastore(
-        dbname=named.pop("dbname", ""),
-        host=named.pop("host", ""),
-        port=named.pop("port", "5432"),
-        user=named.pop("user", ""),
-        password=named.pop("password", ""),
-        pool_size=2,
-        max_overflow=READERS,
-        connect_timeout=WAIT_SECONDS,
-        originator_id_type="text",
-    )
-    # The library names five settings only; sslmode and the like belong to the address too.
-    cast(dict[str, Any], datastore.pool.kwargs).update(named)
-    return datastore
 
 
 @contextmanager

@@ -34,11 +34,18 @@ START_DEADLINE_SECONDS = 60
 STOP_DEADLINE_SECONDS = 30
 
 # $1 is the folder, the rest starts the server. SIGINT ends it fast, without waiting for clients.
+# Its input orders it to be stopped or started again, and ends it for good.
 GUARD = """
 folder=$1; shift
-"$@" & server=$!
+log=$folder/server.log
+"$@" >>"$log" 2>&1 & server=$!
 trap '' INT TERM HUP
-read -r _
+while read -r order; do
+    case $order in
+        stop) kill -INT $server; wait $server; echo stopped ;;
+        start) (trap - INT TERM HUP; exec "$@") >>"$log" 2>&1 & server=$! ;;
+    esac
+done
 kill -INT $server; wait $server
 rm -rf "$folder"
 """
@@ -84,7 +91,7 @@ class PostgresServer:
         folder = Path(tempfile.mkdtemp(prefix="ledger-pg-", dir=_open_folder()))
         try:
             binaries = _usable_by_server(find_binaries(), folder)
-            data = folder / "data"
+            self._folder, data = folder, folder / "data"
             _own(folder)
             _run_initdb(binaries, data)
             self.port = _free_port()
@@ -103,8 +110,26 @@ class PostgresServer:
         if self._guard is not None:
             guard, self._guard = self._guard, None
             assert guard.stdin is not None
+            assert guard.stdout is not None
             guard.stdin.close()
+            guard.stdout.close()
             guard.wait(STOP_DEADLINE_SECONDS)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Have the server stopped for the length of a `with` block, as for an upgrade."""
+        assert self._guard is not None
+        assert self._guard.stdin is not None
+        assert self._guard.stdout is not None
+        assert self._admin is not None
+        self._guard.stdin.write(b"stop\n")
+        self._guard.stdout.readline()
+        try:
+            yield
+        finally:
+            self._guard.stdin.write(b"start\n")
+            self._admin.close()
+            self._admin = self._connect_when_ready(self._folder)
 
     def url(self, database: str = "postgres") -> str:
         """Return the address of a database, usable as LEDGER_DATABASE_URL."""
@@ -156,16 +181,15 @@ class PostgresServer:
         options = {"port": str(self.port), "unix_socket_directories": str(folder)} | self.settings
         server = [str(binaries / "postgres"), "-D", str(data)]
         server += [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
-        with (folder / "server.log").open("wb") as log:
-            return subprocess.Popen(
-                ["/bin/sh", "-c", GUARD, "guard", str(folder), *server],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-                **_server_user(),
-            )
+        return subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "guard", str(folder), *server],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            cwd="/",
+            start_new_session=True,
+            **_server_user(),
+        )
 
     def _connect_when_ready(self, folder: Path) -> psycopg.Connection[tuple[Any, ...]]:
         deadline = time.monotonic() + START_DEADLINE_SECONDS

@@ -12,9 +12,8 @@ from typing import Any, Final, cast
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
-from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg import Connection, Cursor
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, tuple_row
 
 from ledger.domain.errors import StoreUnavailable
@@ -29,6 +28,7 @@ from ledger.recorders.base import (
     Seen,
     StoredRow,
 )
+from ledger.recorders.postgres_connections import open_datastore
 from ledger.recorders.postgres_erasing import PostgresErasing
 from ledger.recorders.postgres_scanning import PostgresScanning
 
@@ -114,7 +114,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
         Raises:
             StoreUnavailable: the database cannot be reached, or holds no ledger.
         """
-        datastore = _datastore(url, readers)
+        datastore = open_datastore(url, readers=readers, wait_s=LOCK_TIMEOUT_MS / 1000)
         try:
             super().__init__(datastore, events_table_name="stored_events")
         except (psycopg.Error, PersistenceError) as error:
@@ -315,30 +315,6 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
     def close(self) -> None:
         """See `ledger.recorders.base.Log`."""
         self.datastore.close()
-
-
-def _datastore(url: str, readers: int) -> PostgresDatastore:
-    try:
-        named = conninfo_to_dict(url)
-    except psycopg.Error as error:
-        raise StoreUnavailable(
-            "LEDGER_DATABASE_URL is not a PostgreSQL address; write it as "
-            "postgresql://user:password@host:5432/database."
-        ) from error
-    datastore = PostgresDatastore(
-        dbname=str(named.pop("dbname", "") or ""),
-        host=str(named.pop("host", "") or ""),
-        port=str(named.pop("port", "") or "5432"),
-        user=str(named.pop("user", "") or ""),
-        password=str(named.pop("password", "") or ""),
-        pool_size=2,
-        max_overflow=readers,
-        connect_timeout=LOCK_TIMEOUT_MS / 1000,
-        originator_id_type="text",
-        pre_ping=False,
-    )
-    cast(dict[str, Any], datastore.pool.kwargs).update(named)
-    return datastore
 
 
 def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:

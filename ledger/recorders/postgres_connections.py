@@ -1,0 +1,49 @@
+"""Connections to PostgreSQL, for the log and for views: a pool that is back when the server is."""
+
+from typing import Any, Final, cast
+
+import psycopg
+from eventsourcing.postgres import PostgresDatastore
+from psycopg.conninfo import conninfo_to_dict
+
+from ledger.domain.errors import StoreUnavailable
+
+CONNECT_S: Final = 3
+"""How long one try to connect may take, in seconds, unless the address names another time."""
+RECONNECT_S: Final = 1.0
+"""How long the pool goes on trying by itself, in seconds; then whoever needs a connection does.
+
+Its pauses double: two minutes after the server went, it would not try for another two.
+"""
+
+
+def open_datastore(url: str, *, readers: int, wait_s: float) -> PostgresDatastore:
+    """Open a pool of at most `readers` + 2 connections, lent within `wait_s` seconds.
+
+    Raises:
+        StoreUnavailable: `url` is no address of PostgreSQL.
+    """
+    try:
+        named = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise StoreUnavailable(
+            "LEDGER_DATABASE_URL is not a PostgreSQL address; write it as "
+            "postgresql://user:password@host:5432/database."
+        ) from error
+    datastore = PostgresDatastore(
+        dbname=str(named.pop("dbname", "") or ""),
+        host=str(named.pop("host", "") or ""),
+        port=str(named.pop("port", "") or "5432"),
+        user=str(named.pop("user", "") or ""),
+        password=str(named.pop("password", "") or ""),
+        pool_size=2,
+        max_overflow=readers,
+        connect_timeout=wait_s,
+        originator_id_type="text",
+        pre_ping=False,
+    )
+    # The library names five settings only; sslmode and the like belong to the address too.
+    more = {"connect_timeout": CONNECT_S, **named}
+    cast(dict[str, Any], datastore.pool.kwargs).update(more)
+    datastore.pool.reconnect_timeout = RECONNECT_S
+    return datastore
