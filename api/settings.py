@@ -2,13 +2,14 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from environs import Env, EnvValidationError
-from marshmallow import ValidationError, validate
+from marshmallow import ValidationError, fields, validate
 
 from api.tokens import BadToken, Token, parse_token
 from ledger.domain.errors import LedgerError
@@ -33,6 +34,7 @@ NEEDED: Final = ("LEDGER_WEBHOOK_SECRETS", "LEDGER_API_TOKENS")
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///connection-ledger.db"
 DEFAULT_STALE_AFTER_S: Final = 86_400
+MOST_SECONDS: Final = 10**9
 LOG_FORMATS: Final = ("text", "json")
 
 _SQLITE = "sqlite:///"
@@ -87,21 +89,21 @@ class Settings:
         env.add_parser("sqlite_or_postgres", _database_url)
         env.add_parser("secrets", _secrets)
         env.add_parser("tokens", _tokens)
+        env.add_parser("seconds", _seconds)
+        env.add_parser("truth", _truth)
         read = {
             "database_url": env.sqlite_or_postgres("LEDGER_DATABASE_URL", DEFAULT_DATABASE_URL),
             "data_dir": env.path("LEDGER_DATA_DIR", None),
             "webhook_secrets": env.secrets("LEDGER_WEBHOOK_SECRETS", ""),
             "api_tokens": env.tokens("LEDGER_API_TOKENS", ""),
-            "stale_after_seconds": env.int(
-                "LEDGER_STALE_AFTER_SECONDS", DEFAULT_STALE_AFTER_S, validate=_POSITIVE
+            "stale_after_seconds": env.seconds(
+                "LEDGER_STALE_AFTER_SECONDS", str(DEFAULT_STALE_AFTER_S)
             ),
-            "tolerance_seconds": env.int(
-                "LEDGER_WEBHOOK_TOLERANCE_SECONDS", DEFAULT_TOLERANCE, validate=_POSITIVE
+            "tolerance_seconds": env.seconds(
+                "LEDGER_WEBHOOK_TOLERANCE_SECONDS", str(DEFAULT_TOLERANCE)
             ),
-            "strict_timestamps": env.bool("LEDGER_STRICT_TIMESTAMPS", False),
-            "log_format": env.str(
-                "LEDGER_LOG_FORMAT", "text", validate=validate.OneOf(LOG_FORMATS)
-            ),
+            "strict_timestamps": env.truth("LEDGER_STRICT_TIMESTAMPS", "false"),
+            "log_format": env.str("LEDGER_LOG_FORMAT", "text", validate=_LOG_FORMAT),
         }
         problems = env.problems()
         if serving:
@@ -202,7 +204,7 @@ class _Environment(Env):
         return []
 
 
-_POSITIVE = validate.Range(min=1, max=10**9)
+_LOG_FORMAT = validate.OneOf(LOG_FORMATS, error=f"it must be {' or '.join(LOG_FORMATS)}.")
 
 
 def _missing(read: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
@@ -227,6 +229,18 @@ def _tokens(text: str) -> tuple[Token, ...]:
         return tuple(parse_token(entry) for entry in _entries(text))
     except BadToken as error:
         raise ValidationError(f"{error}.") from error
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or not 1 <= int(text) <= MOST_SECONDS:
+        raise ValidationError(f"it must be a whole number of seconds from 1 to {MOST_SECONDS}.")
+    return int(text)
+
+
+def _truth(text: str) -> bool:
+    if text not in fields.Boolean.truthy | fields.Boolean.falsy:
+        raise ValidationError("it must be true or false.")
+    return text in fields.Boolean.truthy
 
 
 def _database_url(text: str) -> str:

@@ -10,6 +10,16 @@ from ledger.domain.errors import StoreUnavailable
 
 CONNECT_S: Final = 3
 """How long one try to connect may take, in seconds, unless the address names another time."""
+LOST: Final = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""When a server that says nothing any more is given up: in seconds, and the last in milliseconds.
+
+Left to itself the system takes a quarter of an hour, in which the one thread that writes waits.
+"""
 RECONNECT_S: Final = 1.0
 """How long the pool goes on trying by itself, in seconds; then whoever needs a connection does.
 
@@ -43,7 +53,7 @@ def open_datastore(url: str, *, readers: int, wait_s: float) -> PostgresDatastor
         pre_ping=False,
     )
     # The library names five settings only; sslmode and the like belong to the address too.
-    more = {"connect_timeout": CONNECT_S, **named}
+    more = {"connect_timeout": CONNECT_S, **LOST, **named}
     cast(dict[str, Any], datastore.pool.kwargs).update(more)
     datastore.pool.reconnect_timeout = RECONNECT_S
     return datastore

@@ -95,6 +95,11 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
             raise StoreUnavailable(
                 f"There is no ledger at {path}. `connection-ledger serve` makes one."
             )
+        if not self.path.parent.is_dir():
+            raise StoreUnavailable(
+                f"The folder {self.path.parent} does not exist; make it, or correct "
+                "LEDGER_DATABASE_URL."
+            )
         try:
             self._open(writer, entropy)
         except (OSError, sqlite3.Error, PersistenceError) as error:

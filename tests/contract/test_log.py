@@ -244,6 +244,14 @@ def test_reading_a_ledger_that_does_not_exist_says_how_to_make_one(sqlite_url: s
     assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
 
 
+def test_a_ledger_in_a_folder_that_does_not_exist_says_so(tmp_path: Path) -> None:
+    """A misspelt folder is not made, and not taken for a damaged ledger."""
+    url = f"sqlite:///{tmp_path}/misspelt/ledger.db"
+    with pytest.raises(StoreUnavailable, match="misspelt does not exist; make it, or correct"):
+        open_log(url, writer=True, entropy=counting_entropy(), now=Clock())
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("url", ["", "mysql://x", "sqlite:///", "/tmp/file", "sqlite://x"])
 def test_an_address_of_no_known_form_is_explained(url: str) -> None:
     """A wrong address says which forms there are."""

@@ -65,6 +65,20 @@ def test_every_mistake_is_told_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("LEDGER_STALE_AFTER_SECONDS", "soon", "a whole number of seconds from 1 to 1000000000"),
+        ("LEDGER_WEBHOOK_TOLERANCE_SECONDS", "0", "a whole number of seconds from 1 to 1000000000"),
+        ("LEDGER_STRICT_TIMESTAMPS", "perhaps", "true or false"),
+        ("LEDGER_LOG_FORMAT", "xml", "text or json"),
+    ],
+)
+def test_a_mistake_says_what_to_write_instead(name: str, value: str, told: str) -> None:
+    """Nobody has to look it up."""
+    assert problems({name: value}) == [f"{name}: it must be {told}."]
+
+
 def test_several_secrets_and_tokens_are_comma_separated() -> None:
     """All valid at once, for rotation; white space around them does not count."""
     settings = Settings.from_env(
