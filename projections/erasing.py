@@ -14,7 +14,7 @@ from projections.applying import intend, write_apart
 from projections.batch import tell_streams
 from projections.blocked import read_blocks
 from projections.generations import generations_of
-from projections.registry import all_projections
+from projections.registry import all_projections, outdated
 from projections.store import Store
 
 DRAFT: Final = (
@@ -38,7 +38,12 @@ def erase_views(
                 remains += _erase(log, live, connections)
                 continue
             with closing(generations.open(generation, writer=True)) as store:
-                remains += _erase(log, store, connections)
+                current = not outdated(store)
+                if current:
+                    remains += _erase(log, store, connections)
+            if not current:
+                # Its rows cannot be made again by these rules, and nobody reads them any more.
+                generations.remove(generation)
     return remains
 
 

@@ -46,6 +46,17 @@ class RebuildFailed(LedgerError):
     """A rebuild ended without new views; the live ones are as they were."""
 
 
+class ViewsOutdated(LedgerError):
+    """The views were made by another version of the program."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(
+            f"Another version of the program made these views: {', '.join(names)}. "
+            "`connection-ledger projections rebuild` makes them anew; `serve` does so when it "
+            "starts."
+        )
+
+
 class ViewsAhead(LedgerError):
     """The views have read further than the log goes: they belong to another log."""
 

@@ -25,6 +25,10 @@ class Generations(ABC):
         """Open a complete generation, as it is."""
 
     @abstractmethod
+    def remove(self, generation: int) -> None:
+        """Throw a complete generation away; it is made from the log again when it is opened."""
+
+    @abstractmethod
     def begin(self) -> int:
         """Begin to make the next generation and give its number; everything but the live one goes.
 

@@ -2,15 +2,16 @@
 
 from contextlib import closing
 
+from projections.errors import ViewsOutdated
 from projections.generations import Generations, generations_of
-from projections.registry import tables
+from projections.registry import outdated, tables
 from projections.store import Store
 
 
 def open_store(database_url: str) -> Store:
     """Open the live views of the log at this address for writing, and make what is missing.
 
-    Raises StoreUnavailable when they cannot be opened.
+    Raises what `open_whole` raises.
     """
     with closing(generations_of(database_url)) as generations:
         return open_whole(generations, generations.live())
@@ -19,10 +20,14 @@ def open_store(database_url: str) -> Store:
 def open_whole(generations: Generations, generation: int) -> Store:
     """Open a generation for writing, and make what is missing of it.
 
-    Raises StoreUnavailable when it cannot be opened.
+    Raises:
+        ViewsOutdated: another version of the program made it.
+        StoreUnavailable: it cannot be opened.
     """
     store = generations.open(generation, writer=True)
     try:
+        if store.exists() and (names := outdated(store)):
+            raise ViewsOutdated(names)
         store.create(tables())
     except BaseException:
         store.close()
@@ -31,14 +36,23 @@ def open_whole(generations: Generations, generation: int) -> Store:
 
 
 def find_store(database_url: str) -> Store | None:
-    """Open the live views of the log at this address for reading only; None when there are none.
+    """Open the live views of the log at this address for reading only.
 
-    Raises StoreUnavailable when they cannot be opened.
+    None when there are none, or none that this version of the program can read. Raises
+    StoreUnavailable when they cannot be opened.
     """
     with closing(generations_of(database_url)) as generations:
-        store = generations.open(generations.live(), writer=False)
+        return readable(generations)
+
+
+def readable(generations: Generations) -> Store | None:
+    """Open the live generation for reading only; None when there is none that can be read.
+
+    Raises StoreUnavailable when it cannot be opened.
+    """
+    store = generations.open(generations.live(), writer=False)
     try:
-        if store.exists():
+        if store.exists() and not outdated(store):
             return store
     except BaseException:
         store.close()

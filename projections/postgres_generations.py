@@ -60,6 +60,10 @@ class PostgresGenerations(Generations):
         """See `Generations`; who may only read, the database knows."""
         return PostgresStore(self._url, generation=generation)
 
+    def remove(self, generation: int) -> None:
+        """See `Generations`."""
+        self._drop([generation])
+
     def begin(self) -> int:
         """See `Generations`; the lock lasts as long as this process, at most until `end`."""
         if not self._lock():

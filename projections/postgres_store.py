@@ -103,7 +103,7 @@ class PostgresStore(Store):
     def exists(self) -> bool:
         """Tell whether the views have been made."""
         with self.reading() as session:
-            query = "SELECT to_regclass('current_state{g}') IS NOT NULL AS there"
+            query = "SELECT to_regclass('made{g}') IS NOT NULL AS there"
             return bool(session.rows(query)[0]["there"])
 
     @contextmanager

@@ -7,7 +7,7 @@ from projections.base import Projection, Table
 from projections.current_state.projection import CurrentState
 from projections.deliveries.projection import Deliveries
 from projections.history.projection import History
-from projections.store import BLOCKED
+from projections.store import BLOCKED, MADE, Store
 
 PROJECTIONS: Final[dict[str, Callable[[bytes], Projection]]] = {
     CurrentState.name: CurrentState,
@@ -24,11 +24,32 @@ def all_projections(key: bytes) -> tuple[Projection, ...]:
 
 def all_tables() -> tuple[Table, ...]:
     """Give every table of the views but the one of tracked positions."""
-    return (BLOCKED, *(table for one in all_projections(b"") for table in one.tables))
+    return (BLOCKED, MADE, *(table for one in all_projections(b"") for table in one.tables))
 
 
 def tables() -> Iterator[str]:
-    """Give every statement that makes a table or an index of the views."""
+    """Give every statement that makes a table or an index of the views, and says who made them."""
     for table in all_tables():
         yield table.create
         yield from table.create_indexes
+    yield from makers()
+
+
+def makers() -> Iterator[str]:
+    """Give the statements that write down by which version rows are made, where none made any."""
+    for one in all_projections(b""):
+        yield (
+            "INSERT INTO made{g} (projection, version) "
+            f"VALUES ('{one.name}', {one.version}) ON CONFLICT DO NOTHING"
+        )
+
+
+def outdated(store: Store) -> list[str]:
+    """Name the projections whose rows another version of their rules made.
+
+    What reads these rows now may misread them, or not find its columns.
+    """
+    made = store.made_by()
+    return [
+        one.name for one in all_projections(b"") if made.get(one.name, one.version) != one.version
+    ]

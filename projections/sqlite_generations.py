@@ -37,6 +37,11 @@ class SQLiteGenerations(Generations):
         """See `Generations`."""
         return SQLiteStore(self._path(generation), writer=writer, generation=generation)
 
+    def remove(self, generation: int) -> None:
+        """See `Generations`."""
+        with answering():
+            _remove([self._path(generation)])
+
     def begin(self) -> int:
         """See `Generations`; a second rebuild is kept away by the writer's lock."""
         self.clean()

@@ -127,7 +127,7 @@ class SQLiteStore(Store):
         if not self._path.exists():
             return False
         with self.reading() as session:
-            query = "SELECT 1 FROM sqlite_master WHERE name = 'current_state{g}'"
+            query = "SELECT 1 FROM sqlite_master WHERE name = 'made{g}'"
             return bool(session.rows(query))
 
     @contextmanager

@@ -24,6 +24,13 @@ BLOCKED: Final = Table(
     reason TEXT NOT NULL""",
     key=("projection", "stream"),
 )
+MADE: Final = Table(
+    "made",
+    """projection {text} NOT NULL,
+    version BIGINT NOT NULL""",
+    key=("projection",),
+)
+"""By which version of its rules each projection made its rows."""
 _INSERT: Final = re.compile(
     r"INSERT INTO (?P<table>\S+)\s+\((?P<columns>[^)]*)\)\s+VALUES \([^)]*\)(?P<rest>.*)", re.DOTALL
 )
@@ -170,6 +177,12 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the connections."""
+
+    def made_by(self) -> dict[str, int]:
+        """Say by which version each projection made its rows here; nothing where none did."""
+        with self.reading() as session:
+            made = session.rows("SELECT projection, version FROM made{g}")
+        return {row["projection"]: row["version"] for row in made}
 
     def positions(self, session: Session, names: Iterable[str]) -> dict[str, int]:
         """Give the tracked position of each projection; 0 before its first batch."""

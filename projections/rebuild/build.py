@@ -17,12 +17,13 @@ from projections.applying import intend, write_new
 from projections.base import Projection, Table
 from projections.batch import tell_sorted
 from projections.errors import RebuildFailed
-from projections.generations import Generations, generations_of
+from projections.generations import generations_of
+from projections.opening import readable
 from projections.rebuild.compare import differences
 from projections.rebuild.job import Built, Difference, Job, Message, Progress
-from projections.registry import all_projections
+from projections.registry import all_projections, makers
 from projections.runner import Runner
-from projections.store import BLOCKED, Filling, Insert, Store
+from projections.store import BLOCKED, MADE, Filling, Insert, Store
 
 NAMED_DIFFERENCES: Final = 10
 """How many differences a comparison names."""
@@ -44,7 +45,7 @@ def build(job: Job, tell: Tell) -> None:
         log = open_log(job.database_url, writer=False, entropy=_never, now=lambda: 0)
         stack.callback(log.close)
         generations = stack.enter_context(closing(generations_of(job.database_url)))
-        live = _live(generations)
+        live = readable(generations)
         if live is not None:
             stack.callback(live.close)
         draft = stack.enter_context(closing(generations.draft(job.generation)))
@@ -93,10 +94,12 @@ class _Building:
         loaded = set(_loaded(self._named))
         written = {t.name for p in self._named for t in p.tables} - loaded
         last = [table for table in tables if table.name not in written]
-        for table in (BLOCKED, *tables):
+        for table in (BLOCKED, MADE, *tables):
             filling.session.run(table.create)
             if table not in last:
                 self._index(filling, table)
+        for statement in makers():
+            filling.session.run(statement)
         return last
 
     def _read(self, filling: Filling) -> int:
@@ -149,14 +152,6 @@ class _Building:
 
     def _report(self, phase: str, done: int | None = None) -> None:
         self._tell(Progress(phase, self._total if done is None else done, self._total))
-
-
-def _live(generations: Generations) -> Store | None:
-    store = generations.open(generations.live(), writer=False)
-    if store.exists():
-        return store
-    store.close()
-    return None
 
 
 def _read_before(live: Store | None, projections: Sequence[Projection]) -> set[str]:

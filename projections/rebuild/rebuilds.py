@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -150,8 +151,9 @@ class Rebuilds:
             start_new_session=True,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(job) + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it is dead already; who follows it says so
+            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+            self._process.stdin.flush()
         self._cancelled = False
         self._last = Rebuild(state="running", names=names, generation=generation, verify=verify)
         self._thread = threading.Thread(
@@ -215,7 +217,8 @@ class Rebuilds:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):
+                    pipe.close()
         try:
             generations.end()
         except LedgerError as error:
