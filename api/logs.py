@@ -50,17 +50,19 @@ def log_request(
     *, method: str, route: str, status: int, seconds: float, request: str, token: str = "-"
 ) -> None:
     """Write a request's line: the route's pattern instead of its path, a token's name, no query."""
-    REQUESTS.info(
-        "request",
-        extra={
-            "method": method if method in METHODS else "-",
-            "route": route,
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-            "request": request,
-            "token": token,
-        },
+    if not REQUESTS.isEnabledFor(logging.INFO):
+        return
+    # Made by hand: a logger would first walk the stack to find who calls it.
+    record = logging.LogRecord(REQUESTS.name, logging.INFO, "", 0, "request", None, None)
+    record.__dict__.update(
+        method=method if method in METHODS else "-",
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        request=request,
+        token=token,
     )
+    REQUESTS.handle(record)
 
 
 def safe_message(record: logging.LogRecord) -> str:

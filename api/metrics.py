@@ -41,11 +41,13 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
-        self._deliveries, self._refused = deliveries, refused
+        self._refused = refused
         # Made beforehand: a series that begins at 0 can be watched from the start.
-        for outcome in (Outcome.NEW, Outcome.REPEATED, Outcome.PARKED):
-            for dialect in Dialect:
-                deliveries.labels(outcome.value, dialect.value)
+        self._delivered = {
+            (outcome, dialect): deliveries.labels(outcome.value, dialect.value)
+            for outcome in (Outcome.NEW, Outcome.REPEATED, Outcome.PARKED)
+            for dialect in Dialect
+        }
         for reason in Reason:
             refused.labels(reason.value)
         self.quarantined = Counter(
@@ -71,7 +73,7 @@ class Metrics:
 
     def delivered(self, recorded: Recorded, dialect: Dialect, seconds: float) -> None:
         """Count a delivery that is durable after `seconds`."""
-        self._deliveries.labels(recorded.outcome.value, dialect.value).inc()
+        self._delivered[recorded.outcome, dialect].inc()
         self.ingest_seconds.observe(seconds)
 
     def refuse(self, reason: Reason) -> None:

@@ -32,8 +32,10 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 2_000
 """How many events one batch reads at most."""
-BREATH_SECONDS: Final = 0.02
-"""How long the loop lets more commits come together after it has reached the end of the log."""
+BREATH_SECONDS: Final = 0.002
+"""How long the loop lets more come together at the end of the log, for each event that came."""
+LONGEST_BREATH_SECONDS: Final = 0.2
+"""How long it does so at most."""
 POLL_SECONDS: Final = 0.2
 """How long the loop waits for a commit in its own process before it looks for others'."""
 
@@ -149,8 +151,8 @@ class Runner:
             if consumed >= self.limit or len(set(self.positions().values())) > 1:
                 continue
             if consumed:
-                # One step for several commits costs the threads that record less.
-                stop.wait(BREATH_SECONDS)
+                # One step for many commits costs the threads that record less.
+                stop.wait(min(consumed * BREATH_SECONDS, LONGEST_BREATH_SECONDS))
             wake.wait(poll)
             wake.clear()
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from api.bootstrap import open_service
+from api.bootstrap import open_service, spare_collector
 from api.cli.output import unavailable
 from api.logs import configure
 from api.server import Server
@@ -47,6 +47,7 @@ def serve(host: str, port: int) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     service.start()
+    spare_collector()
     click.echo(f"Listening on {server.url}")
     sys.stdout.flush()
     try:

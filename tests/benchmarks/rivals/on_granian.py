@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from granian import Granian
 from granian.constants import Interfaces
 
-from api.bootstrap import open_service
+from api.bootstrap import open_service, spare_collector
 from api.logs import configure
 from api.settings import LiveSettings
 from tests.benchmarks.rivals.common import THREADS
@@ -23,6 +23,7 @@ def make() -> "WSGIApplication":
     configure(settings().log_format, sys.stderr)
     service = open_service(settings(), present=settings)
     service.start()
+    spare_collector()
     return service.app
 
 

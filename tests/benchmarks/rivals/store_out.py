@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from api.bootstrap import Service
+from api.bootstrap import Service, spare_collector
 from api.logs import configure
 from api.server import Server
 from api.settings import LiveSettings
@@ -73,6 +73,7 @@ def main(arguments: Sequence[str]) -> None:
         server = Server(service.app, "127.0.0.1", 0)
         signal.signal(signal.SIGTERM, lambda *_: server.stop())
         service.start()
+        spare_collector()
         sys.stdout.write(f"Listening on {server.url}\n")
         sys.stdout.flush()
         try:
