@@ -12,7 +12,7 @@ import click
 
 from api.cli import FINDINGS, UNAVAILABLE
 from api.cli.output import as_json, print_facts, print_json, print_rows
-from api.cli.progress import Show, showing
+from api.cli.progress import showing
 from api.cli.reading import open_ledger
 from api.cli.remote import Remote, asked, at_url, do_or_ask
 from api.settings import Settings
@@ -31,6 +31,7 @@ FACTS = ("state", "names", "generation", "done", "seconds", "rate", "position")
 LOOK_S: Final = 0.2
 """How often one looks how far a rebuild has come, in seconds."""
 PATH: Final = "/api/projections"
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Rebuild = dict[str, Any]
 """In the form in which the API answers it."""
@@ -77,12 +78,12 @@ def rebuild(names: Sequence[str], verify: bool, url: str | None, json_: bool) ->
     first ten are printed, or when it was cancelled; 3 when it failed or another one runs.
     """
     settings = Settings.from_env(os.environ)
-    with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+    with _interrupts() as interrupted:
         done = do_or_ask(
             settings,
             url,
-            lambda ledger: _here(settings.database_url, ledger.log, names, verify),
-            lambda service: _there(service, names, verify),
+            lambda ledger: _here(settings.database_url, ledger.log, names, verify, interrupted),
+            lambda service: _there(service, names, verify, interrupted),
         )
     if json_:
         print_json(done)
@@ -107,46 +108,47 @@ def _read(settings: Settings) -> dict[str, Any]:
     return read
 
 
-def _here(database_url: str, log: Log, names: Sequence[str], verify: bool) -> Rebuild:
+def _here(
+    database_url: str, log: Log, names: Sequence[str], verify: bool, interrupted: threading.Event
+) -> Rebuild:
     """Rebuild without a service; this process is the ledger's writer meanwhile."""
     with _feeding(database_url, log) if verify else _standing() as switched:
         rebuilds = Rebuilds(database_url, monotonic=time.monotonic, switched=switched)
-
-        def look() -> Rebuild:
-            return _dumped(rebuilds.wait(LOOK_S))
-
+        rebuilds.start(names, verify=verify)
         try:
-            rebuilds.start(names, verify=verify)
-            return _follow(look, lambda: _dumped(rebuilds.cancel() or rebuilds.last))
+            return _follow(
+                lambda: _dumped(rebuilds.wait(LOOK_S)),
+                lambda: _dumped(rebuilds.cancel() or rebuilds.last),
+                interrupted,
+            )
         finally:
             rebuilds.cancel()
 
 
-def _there(service: Remote, names: Sequence[str], verify: bool) -> Rebuild:
+def _there(
+    service: Remote, names: Sequence[str], verify: bool, interrupted: threading.Event
+) -> Rebuild:
     """Have the service rebuild."""
     service.post(f"{PATH}/rebuild", {"names": list(names), "verify": verify})
 
     def look() -> Rebuild:
-        time.sleep(LOOK_S)
+        interrupted.wait(LOOK_S)
         found: Rebuild = service.get(PATH)["rebuild"]
         return found
 
-    return _follow(look, lambda: service.delete(f"{PATH}/rebuild"))
+    return _follow(look, lambda: service.delete(f"{PATH}/rebuild"), interrupted)
 
 
-def _follow(look: Callable[[], Rebuild], cancel: Callable[[], Rebuild]) -> Rebuild:
-    """Show a rebuild until its end, which an interrupt brings about."""
-    try:
-        with showing() as show:
-            return _watch(look, show)
-    except KeyboardInterrupt:
+def _follow(
+    look: Callable[[], Rebuild], cancel: Callable[[], Rebuild], interrupted: threading.Event
+) -> Rebuild:
+    """Show a rebuild until its end, or until an interrupt brings it about."""
+    with showing() as show:
+        while (told := look())["state"] == "running" and not interrupted.is_set():
+            show(told)
+    if told["state"] == "running":
         click.echo("Cancelling.", err=True)
-        return cancel()
-
-
-def _watch(look: Callable[[], Rebuild], show: Show) -> Rebuild:
-    while (told := look())["state"] == "running":
-        show(told)
+        told = cancel()
     return told
 
 
@@ -173,13 +175,23 @@ def _standing() -> Iterator[Callable[[int, float], bool]]:
 
 
 @contextmanager
-def _interrupted_by(*signals: signal.Signals) -> Iterator[None]:
-    """Let these signals do what Ctrl-C does."""
-    before = [signal.signal(one, signal.default_int_handler) for one in signals]
+def _interrupts() -> Iterator[threading.Event]:
+    """Lend what Ctrl-C and the signals that end a process set; the second one interrupts at once.
+
+    An exception could fall into the starting of the process that must not be left alone.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    before = [signal.signal(one, interrupt) for one in SIGNALS]
     try:
-        yield
+        yield interrupted
     finally:
-        for one, handler in zip(signals, before, strict=True):
+        for one, handler in zip(SIGNALS, before, strict=True):
             signal.signal(one, handler)
 
 

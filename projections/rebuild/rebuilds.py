@@ -143,23 +143,27 @@ class Rebuilds:
     def _begin(self, generations: Generations, names: tuple[str, ...], verify: bool) -> None:
         generation = generations.begin()
         job = Job(self._url, names, generation, verify)
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [sys.executable, "-m", "projections.rebuild"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is for the process that asked: it decides what becomes of this one.
             start_new_session=True,
         )
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it is dead already; who follows it says so
-            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
-            self._process.stdin.flush()
-        self._cancelled = False
-        self._last = Rebuild(state="running", names=names, generation=generation, verify=verify)
-        self._thread = threading.Thread(
-            target=self._follow, args=(generations, self._process), name="rebuild", daemon=True
-        )
-        self._thread.start()
+        try:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # it is dead already; who follows it says so
+                process.stdin.write(msgspec.json.encode(job) + b"\n")
+                process.stdin.flush()
+            self._cancelled = False
+            self._last = Rebuild(state="running", names=names, generation=generation, verify=verify)
+            self._thread = threading.Thread(
+                target=self._follow, args=(generations, process), name="rebuild", daemon=True
+            )
+            self._thread.start()
+        except BaseException:
+            self._tidy(generations, process)
+            raise
         log.info("Rebuilding %s as generation %d", ", ".join(names), generation)
 
     def _follow(self, generations: Generations, process: "subprocess.Popen[bytes]") -> None:
