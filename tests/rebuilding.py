@@ -33,9 +33,10 @@ def ended(rebuilds: Rebuilds) -> Rebuild:
     return last
 
 
-def until(happened: Callable[[], bool]) -> None:
-    """Look again and again until something has happened in another process."""
-    for _ in range(round(PATIENCE_S / 0.005)):
+def until(happened: Callable[[], bool], patience: float = PATIENCE_S) -> None:
+    """Look again and again until something has happened elsewhere, at most so many seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
         if happened():
             return
         threading.Event().wait(0.005)

@@ -1,0 +1,233 @@
+"""Readers and paced senders beside a rebuild, and the check of every answer against the model.
+
+The oracle is the log as it lies afterwards, folded by `tests/model.py`: an answer that names a
+position must be what the statements up to there say. Nothing of the views is asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from api.times import format_millis
+from ledger.domain.claim import Statement
+from ledger.domain.words import CONNECTION
+from ledger.recorders import codec, open_log
+from tests.acceptance.crash import Signed
+from tests.acceptance.service import TOKEN, Service
+from tests.model import model
+
+SENDERS = 4
+READERS = 3
+PAUSE_S = 0.005
+"""How long a reader rests between two questions: the machine may have two cores."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer: to what, when it was asked and answered, and from which views."""
+
+    kind: str
+    """`client`, `connection`, `client history` or `connection history`."""
+    about: str
+    asked: float
+    answered: float
+    status: int
+    generation: int
+    position: int
+    body: Any
+
+
+class Asking:
+    """Threads that send at a steady rate, and threads that ask without end."""
+
+    def __init__(
+        self, service: Service, about: Sequence[tuple[str, str]], work: Sequence[Signed], rate: int
+    ) -> None:
+        """Ask about these (client, connection); send `work`, `rate` deliveries a second in all."""
+        self._url = f"http://127.0.0.1:{service.port}"
+        self._about = about
+        self._work = iter(work)
+        self._rate = rate
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self.seconds: list[float] = []
+        """How long each acknowledgement took."""
+        self.statuses: set[int] = set()
+        """What deliveries were answered."""
+        self.answers: list[Answered] = []
+        self.read_back = 0
+        """How many questions asked for what had just been acknowledged."""
+        self.failures: list[str] = []
+        """Threads that died."""
+        self._last = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Send and ask meanwhile."""
+        threads = [threading.Thread(target=self._guard, args=(self._send,)) for _ in range(SENDERS)]
+        threads += [
+            threading.Thread(target=self._guard, args=(self._ask, n)) for n in range(READERS)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            for thread in threads:
+                thread.join()
+
+    def count(self, generation: int) -> int:
+        """How many answers came from a generation so far."""
+        with self._lock:
+            return sum(answer.generation == generation for answer in self.answers)
+
+    def p99(self) -> float:
+        """The slowest acknowledgement but one in a hundred, in seconds."""
+        return sorted(self.seconds)[len(self.seconds) * 99 // 100]
+
+    def _guard(self, work: Callable[..., None], *args: Any) -> None:
+        try:
+            with requests.Session() as session:
+                work(session, *args)
+        except Exception as error:  # noqa: BLE001 - the test looks at it when all have ended
+            self.failures.append(repr(error))
+
+    def _send(self, session: requests.Session) -> None:
+        while not self._done.wait(SENDERS / self._rate):
+            with self._lock:
+                delivery = next(self._work, None)
+            if delivery is None:
+                return
+            began = time.monotonic()
+            answer = session.post(
+                f"{self._url}/webhooks/ofauth", delivery.body, headers=delivery.headers, timeout=30
+            )
+            with self._lock:
+                self.seconds.append(time.monotonic() - began)
+                self.statuses.add(answer.status_code)
+                self._last = max(self._last, int(answer.headers.get("Ledger-Position", 0)))
+
+    def _ask(self, session: requests.Session, seed: int) -> None:
+        rng = random.Random(seed)
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        for number in itertools.count():
+            if self._done.wait(PAUSE_S):
+                return
+            client, connection = rng.choice(self._about)
+            kind, about, path = (
+                ("client", client, f"/api/clients/{client}"),
+                ("connection", connection, f"/api/connections/{connection}"),
+                ("client history", client, f"/api/clients/{client}/history"),
+                ("connection history", connection, f"/api/connections/{connection}/history"),
+            )[number % 4]
+            query: dict[str, Any] = {}
+            if kind.endswith("history"):
+                query = {"by": "occurredAt", "limit": 500}
+            with self._lock:
+                last = self._last
+            if number % 5 == 0:
+                query["minPosition"] = last
+                self.read_back += 1
+            self._note(session, kind, about, path, query)
+
+    def _note(
+        self, session: requests.Session, kind: str, about: str, path: str, query: dict[str, Any]
+    ) -> None:
+        asked = time.monotonic()
+        answer = session.get(self._url + path, params=query, timeout=30)
+        answered = time.monotonic()
+        named = answer.headers.get("Ledger-Projection", "generation=0")
+        position = int(answer.headers.get("Ledger-Position", 0))
+        assert position >= query.get("minPosition", 0)
+        generation = int(named.rpartition("generation=")[2])
+        found = Answered(
+            kind, about, asked, answered, answer.status_code, generation, position, answer.json()
+        )
+        with self._lock:
+            self.answers.append(found)
+
+
+class Oracle:
+    """What the log says, by the model."""
+
+    def __init__(self, url: str) -> None:
+        log = open_log(url, writer=False, entropy=os.urandom, now=lambda: 0)
+        self._said: dict[str, list[tuple[int, Statement]]] = defaultdict(list)
+        self._of_client: dict[str, set[str]] = defaultdict(set)
+        position = 0
+        while rows := log.read_log(position, 5_000, topics=("connection.",), payloads=True):
+            for row in rows:
+                statement = codec.statement_of(row)
+                assert statement is not None
+                self._said[row.stream.removeprefix(CONNECTION)].append((row.position, statement))
+                if reference := statement.claim.fields.get("clientReferenceId"):
+                    self._of_client[reference].add(statement.claim.connection_id)
+            position = rows[-1].position
+        log.close()
+
+    def check(self, answer: Answered) -> None:
+        """See that an answer is what was known at the position that it names."""
+        found = answer.body
+        if answer.kind == "client":
+            known = self._models(self._of_client[answer.about], answer.position)
+            assert {one["id"] for one in found["connections"]} == set(known), answer
+            for one in found["connections"]:
+                _check_connection(one, known[one["id"]], answer)
+        elif answer.kind == "connection":
+            known = self._models([answer.about], answer.position)
+            _check_connection(found, known[answer.about], answer)
+        else:
+            ids = self._of_client[answer.about] if "client" in answer.kind else {answer.about}
+            known = self._models(ids, answer.position)
+            assert found["nextCursor"] is None
+            for connection, expected in known.items():
+                types = [e["type"] for e in found["items"] if e["connectionId"] == connection]
+                assert types == [name for e in expected["history"] for name in e["names"]], answer
+            assert {e["connectionId"] for e in found["items"]} == set(known)
+
+    def _models(self, ids: Any, position: int) -> dict[str, dict[str, Any]]:
+        known = {}
+        for connection in ids:
+            said = [statement for at, statement in self._said[connection] if at <= position]
+            if said:
+                known[connection] = model(said)
+        return known
+
+
+def _check_connection(found: dict[str, Any], expected: dict[str, Any], answer: Answered) -> None:
+    since = expected["statusSince"]
+    assert (
+        found["status"], found["statusSince"], found["clientReferenceId"], found["userData"],
+        found["flags"],
+    ) == (
+        expected["status"], None if since is None else format_millis(since), expected["client"],
+        expected["userData"] or None, expected["flags"],
+    ), answer  # fmt: skip
+
+
+def goes_back(answers: Sequence[Answered]) -> list[tuple[Answered, Answered]]:
+    """Give answers from an older generation that were asked for after a newer one had answered."""
+    found = []
+    newest: Answered | None = None
+    ends = sorted(answers, key=lambda one: one.answered)
+    place = 0
+    for answer in sorted(answers, key=lambda one: one.asked):
+        while place < len(ends) and ends[place].answered < answer.asked:
+            if newest is None or ends[place].generation > newest.generation:
+                newest = ends[place]
+            place += 1
+        if newest is not None and answer.generation < newest.generation:
+            found.append((newest, answer))
+    return found

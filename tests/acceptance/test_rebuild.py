@@ -1,0 +1,240 @@
+"""A rebuild beside a service that is used: nobody waits, nobody is told anything wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from ledger.recorders import sqlite_path
+from projections.generations import generations_of
+from tests.acceptance.crash import deliveries
+from tests.acceptance.reading import Answered, Asking, Oracle, goes_back
+from tests.acceptance.service import TOKEN, Service, service_on
+from tests.benchmarks import logs, workload
+from tests.projected import dump
+from tests.rebuilding import children, complete, ended, rebuilds_of, remnants, until
+
+EVENTS = 20_000
+RATE = 40
+"""Deliveries a second; the soak has 200."""
+SEED = 7
+PATH = "/api/projections"
+
+
+def fill(url: str, folder: Path, events: int) -> None:
+    """Write a log of so many events, as a service would have."""
+    path = sqlite_path(url)
+    if path is not None:
+        logs.write_sqlite(path, events)
+        return
+    source = folder / "source.db"
+    logs.write_sqlite(source, events)
+    logs.copy_to_postgres(source, url)
+    source.unlink()
+
+
+def ask(service: Service, method: str, path: str, **content: Any) -> requests.Response:
+    """Ask the service as its administrator."""
+    return requests.request(
+        method,
+        f"http://127.0.0.1:{service.port}{path}",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=120,
+        **content,
+    )
+
+
+def rebuild(service: Service, **body: Any) -> Callable[[], dict[str, Any]]:
+    """Start a rebuild; gives what tells how far it is."""
+    assert ask(service, "POST", f"{PATH}/rebuild", json=body).status_code == 202
+
+    def look() -> dict[str, Any]:
+        found: dict[str, Any] = ask(service, "GET", PATH).json()["rebuild"]
+        return found
+
+    return look
+
+
+def start(url: str, folder: Path, events: int) -> Service:
+    """A service on a log of so many events, whose views have read all of it."""
+    fill(url, folder, events)
+    service = service_on(url, folder)
+    service.start()
+    question = f"/api/connections?limit=1&minPosition={events}"
+    until(lambda: ask(service, "GET", question).status_code == 200)
+    return service
+
+
+def subjects() -> list[tuple[str, str]]:
+    """Whom to ask about: clients in the log, of whose other connections deliveries tell."""
+    return [(logs.client(n), workload.connection_id(n)) for n in range(0, 900, 3)]
+
+
+def rebuild_under_load(
+    url: str, folder: Path, events: int, rate: int, seconds: float
+) -> tuple[Asking, dict[str, Any]]:
+    """Rebuild while somebody sends and others ask; then hold every answer against the model."""
+    service = start(url, folder, events)
+    work = deliveries(round(rate * seconds), int(time.time()), SEED)
+    asking = Asking(service, subjects(), work, rate)
+    with asking.running():
+        until(lambda: asking.count(1) >= 30 or bool(asking.failures))
+        began = time.monotonic()
+        look = rebuild(service)
+        until(lambda: look()["state"] != "running", seconds)
+        result, over = look(), time.monotonic()
+        until(lambda: asking.count(2) >= 60 or bool(asking.failures))
+    assert asking.failures == []
+    assert (result["state"], result["detail"]) == ("done", None)
+    assert rebuild(service, verify=True) is not None
+    service_done(service)
+    during = [one for one in asking.answers if began <= one.asked <= over]
+    assert len(during) >= 20
+    check(url, asking.answers)
+    assert asking.statuses == {204}
+    assert asking.read_back >= 10
+    assert complete(url) == [2, 3]
+    assert rows(url, 2) == rows(url, 3)
+    return asking, result
+
+
+def service_done(service: Service) -> None:
+    """Wait until what was rebuilt again was found equal, then end the service."""
+    until(lambda: ask(service, "GET", PATH).json()["rebuild"]["state"] != "running")
+    last = ask(service, "GET", PATH).json()
+    assert (last["rebuild"]["state"], last["rebuild"]["differences"]) == ("done", [])
+    assert {item["generation"] for item in last["items"]} == {3}
+    assert service.stop() == 0
+
+
+def check(url: str, answers: list[Answered]) -> None:
+    """Each is a 200 that names position and generation, and says what the model says there."""
+    assert {one.status for one in answers} == {200}
+    assert {one.generation for one in answers} == {1, 2}
+    assert goes_back(answers) == []
+    oracle = Oracle(url)
+    for answer in answers:
+        oracle.check(answer)
+
+
+def rows(url: str, generation: int) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that a generation holds."""
+    with (
+        closing(generations_of(url)) as generations,
+        closing(generations.open(generation, writer=False)) as store,
+    ):
+        return dump(store)
+
+
+@pytest.mark.timeout(300)
+def test_a_rebuild_disturbs_nobody(
+    database_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Every read names generation and position and equals the model there; nothing fails."""
+    asking, result = rebuild_under_load(database_url, tmp_path, EVENTS, RATE, 120)
+    record_property("acknowledgement_p99_seconds", asking.p99())
+    record_property("rebuild_seconds", result["seconds"])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_000)
+def test_a_long_rebuild_under_200_deliveries_a_second_disturbs_nobody(
+    database_url: str, tmp_path: Path
+) -> None:
+    """500,000 events; acknowledgements stay under a second (p99)."""
+    asking, result = rebuild_under_load(database_url, tmp_path, 500_000, 200, 600)
+    print(f"p99 {asking.p99():.3f} s of {len(asking.seconds)}; {len(asking.answers)} answers")
+    print(f"rebuilt in {result['seconds']:.1f} s")
+    assert asking.p99() < 1
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_service_leaves_its_live_views_and_no_process(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Kill -9 of the rebuilding process, then of the service; the next start tidies up."""
+    service = start(database_url, tmp_path, EVENTS)
+    there, question = remnants(database_url), "/api/connections?limit=500"
+    before = ask(service, "GET", question).json()
+    assert service.child is not None
+    look = rebuild(service)
+    os.kill(child_of(service), signal.SIGKILL)
+    until(lambda: look()["state"] != "running")
+    assert look()["state"] == "failed"
+    assert remnants(database_url) == there
+    assert ask(service, "GET", question).json() == before
+    look = rebuild(service)
+    process = child_of(service)
+    os.kill(process, signal.SIGSTOP)
+    assert look()["state"] == "running"
+    service.kill()
+    os.kill(process, signal.SIGCONT)
+    until(lambda: is_gone(process))
+    service.start()
+    assert remnants(database_url) == there
+    answer = ask(service, "GET", question)
+    assert answer.json() == before
+    assert answer.headers["Ledger-Projection"].endswith("generation=1")
+    look = rebuild(service)
+    until(lambda: look()["state"] != "running")
+    assert look()["state"] == "done"
+    assert ask(service, "GET", question).json() == before
+    assert service.stop() == 0
+
+
+def child_of(service: Service) -> int:
+    """The process that rebuilds for a service."""
+    assert service.child is not None
+    parent = service.child.pid
+    until(lambda: bool(children(parent)))
+    [process] = children(parent)
+    return process
+
+
+def is_gone(process: int) -> bool:
+    """Whether a process has ended, whoever is to bury it."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_000)
+def test_memory_does_not_grow_with_the_log(database_url: str, tmp_path: Path) -> None:
+    """The process's peak at ten times as many events and connections: within 15 %, under 150 MB."""
+    peaks = []
+    for events in (50_000, 500_000):
+        folder = tmp_path / str(events)
+        folder.mkdir()
+        url = database_url
+        if sqlite_path(url) is not None:
+            url = f"sqlite:///{folder}/ledger.db"
+        fill(url, folder, events)
+        peaks.append(peak_of_a_rebuild(url))
+    print(f"peaks in MB: {[round(peak / 1e6, 1) for peak in peaks]}")
+    assert peaks[1] < 150e6
+    assert peaks[1] <= 1.15 * peaks[0]
+
+
+def peak_of_a_rebuild(url: str) -> int:
+    """The most memory that the rebuilding process ever held, in bytes, as last seen."""
+    rebuilds = rebuilds_of(url)
+    rebuilds.start()
+    peak = 0
+    while (last := rebuilds.wait(0.02)) is not None and last.state == "running":
+        for process in children():
+            status = Path(f"/proc/{process}/status").read_text()
+            lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+            peak = max([peak, *(int(line.split()[1]) * 1024 for line in lines)])
+    assert ended(rebuilds).state == "done"
+    return peak
