@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from msgspec import json
 
 from ledger.domain.claim import Claim, Evidence, Kind, Statement
 from ledger.domain.connection import REFERENCE
@@ -33,6 +34,7 @@ SIDE_BY_SIDE: Final = 4_200
 PERMISSIONS: Final = list(workload.PERMISSIONS[:4])
 BETWEEN_MS: Final = 500
 """Milliseconds between two webhooks."""
+EVENTS_PER_WEBHOOK: Final = 2
 FIRST_MS: Final = 1_700_000_000_000
 _AT_ONCE: Final = 10_000
 _COPIED: Final = {
@@ -99,12 +101,23 @@ def copy_to_postgres(path: Path, url: str) -> None:
         target.execute("VACUUM ANALYZE")
 
 
+def claims() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give what the webhooks say, as (type of the event, claim), without end."""
+    for said in islice(_rows(), 1, None, EVENTS_PER_WEBHOOK):
+        claim = json.decode(said.state)["statement"]["claim"]
+        beside = json.decode(said.payload) if said.payload else {}
+        fields = {**claim["fields"], **beside.pop("fields", {})}
+        yield said.topic, {**claim, "fields": fields, "personal": beside}
+
+
 def _entropy(count: int) -> bytes:
     return bytes(range(count))
 
 
 def _recorded_at(position: int) -> int:
-    return (FIRST_MS + position // 2 * BETWEEN_MS) * 1000 + position % 2
+    return (
+        FIRST_MS + position // EVENTS_PER_WEBHOOK * BETWEEN_MS
+    ) * 1000 + position % EVENTS_PER_WEBHOOK
 
 
 def _order() -> Iterator[tuple[int, int]]:

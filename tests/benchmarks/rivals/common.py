@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import waitress
+from psycopg.conninfo import conninfo_to_dict
 
 from ledger.observations import identity
 from ledger.ofauth.payloads import Reading, read
 from ledger.ofauth.signatures import Secret, verify
+from ledger.recorders import sqlite_path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from werkzeug.datastructures import Headers
 
 THREADS: Final = 32
-DATABASE: Final = os.environ["LEDGER_DATABASE_URL"]
-SECRETS: Final = (Secret(os.environ["LEDGER_WEBHOOK_SECRETS"]),)
+DATABASE: Final = os.environ.get("LEDGER_DATABASE_URL", "")
+SECRETS: Final = tuple(map(Secret, os.environ.get("LEDGER_WEBHOOK_SECRETS", "").split(",")))
 
 
 def accept(headers: "Headers | Mapping[str, str]", body: bytes) -> tuple[str, Reading]:
@@ -30,6 +32,23 @@ def accept(headers: "Headers | Mapping[str, str]", body: bytes) -> tuple[str, Re
     verdict = verify(headers.items(), body, SECRETS, now=time.time())
     reading = read(body)
     return identity(body, reading.dated, verdict), reading
+
+
+def library_environment(url: str) -> dict[str, str]:
+    """Write a database's address as settings of eventsourcing."""
+    path = sqlite_path(url)
+    if path is not None:
+        return {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
+    named = conninfo_to_dict(url)
+    return {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": str(named["dbname"]),
+        "POSTGRES_HOST": str(named["host"]),
+        "POSTGRES_PORT": str(named["port"]),
+        "POSTGRES_USER": str(named["user"]),
+        "POSTGRES_PASSWORD": str(named.get("password", "none")),
+        "POSTGRES_POOL_SIZE": str(THREADS),
+    }
 
 
 def serve(app: "WSGIApplication") -> None:

@@ -8,11 +8,9 @@ from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import IntegrityError
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
-from psycopg.conninfo import conninfo_to_dict
 
 from ledger.ofauth.signatures import SignatureError
-from ledger.recorders import sqlite_path
-from tests.benchmarks.rivals.common import DATABASE, THREADS, accept, serve
+from tests.benchmarks.rivals.common import DATABASE, accept, library_environment, serve
 
 
 class Receipt(Aggregate):
@@ -29,24 +27,8 @@ class Receipt(Aggregate):
         return uuid5(NAMESPACE_URL, identity)
 
 
-def _environment() -> dict[str, str]:
-    path = sqlite_path(DATABASE)
-    if path is not None:
-        return {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
-    named = conninfo_to_dict(DATABASE)
-    return {
-        "PERSISTENCE_MODULE": "eventsourcing.postgres",
-        "POSTGRES_DBNAME": str(named["dbname"]),
-        "POSTGRES_HOST": str(named["host"]),
-        "POSTGRES_PORT": str(named["port"]),
-        "POSTGRES_USER": str(named["user"]),
-        "POSTGRES_PASSWORD": str(named.get("password", "none")),
-        "POSTGRES_POOL_SIZE": str(THREADS),
-    }
-
-
 app = Flask(__name__)
-receipts: Application[UUID] = Application(env=_environment())
+receipts: Application[UUID] = Application(env=library_environment(DATABASE))
 
 
 @app.post("/webhooks/ofauth")
