@@ -7,13 +7,15 @@ import io
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 
 from ledger.domain.words import short_id
-from tests.builders import NOON, iso
+from tests.builders import NOON, iso, webhook
 from tests.serving import Serving
 
 MINUTE = 60_000
@@ -137,6 +139,30 @@ def test_as_of_now_knows_what_was_acknowledged_before_it(serving: Serving) -> No
         serving.tell(connection=f"conn_{number}", ref=f"user_{number}")
         answer = serving.get(f"/api/clients/user_{number}", asOf=utc_now(), minPosition=None)
         assert answer.status_code == 200
+
+
+def test_as_of_now_waits_for_a_write_that_has_its_time_already(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the same question would be answered otherwise a moment later."""
+    log, committing, commit = serving.service.services.log, Event(), Event()
+    real = log._commit  # type: ignore[attr-defined]
+
+    def slowly(connection: Any) -> None:
+        committing.set()
+        assert commit.wait(2)
+        real(connection)
+
+    monkeypatch.setattr(log, "_commit", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        told = threads.submit(serving.deliver, webhook())
+        assert committing.wait(20)
+        asked = threads.submit(serving.get, "/api/clients/user_1", asOf=utc_now())
+        while not asked.done() and not serving.service.services.writer.depth:
+            wait([asked], timeout=0.01)
+        commit.set()
+        assert told.result().status_code == 204
+        assert asked.result().status_code == 200
 
 
 def test_an_old_as_of_answers_the_same_bytes_for_ever(serving: Serving) -> None:

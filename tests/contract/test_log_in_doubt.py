@@ -1,0 +1,59 @@
+"""PostgreSQL in the middle of a write: locked by another, or gone at the very commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from ledger.application import Ledger
+from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.postgres import PostgresLog
+from tests.builders import delivery, open_ledger, webhook
+
+COMMIT = "COMMIT"
+PATIENCE_S = 30
+"""How long the test waits for what takes 2.5 seconds."""
+CUT = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+
+@pytest.fixture
+def ledger(postgres_url: str) -> Iterator[Ledger]:
+    """An empty ledger on PostgreSQL."""
+    ledger = open_ledger(postgres_url)
+    yield ledger
+    ledger.log.close()
+
+
+@pytest.mark.parametrize("order", [(COMMIT, CUT), (CUT, COMMIT)], ids=["after", "before"])
+def test_a_connection_that_is_cut_at_the_commit_costs_and_doubles_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    """What was committed is found again, what was not is written, and the sender need not know."""
+
+    def commit(_log: PostgresLog, connection: Connection) -> None:
+        monkeypatch.undo()
+        for statement in order:
+            connection.execute(statement)
+
+    monkeypatch.setattr(PostgresLog, "_commit", commit)
+    results = ledger.record([delivery(webhook()), delivery(webhook(connection="conn_2"))])
+    rows = ledger.log.read_log(0, 10)
+    assert [row.topic for row in rows] == ["delivery.received", "connection.created"] * 2
+    assert [result.outcome for result in results] == ["new", "new"]
+    assert [result.position for result in results] == [rows[1].position, rows[3].position]
+
+
+def test_a_lock_that_another_holds_is_not_waited_for_endlessly(
+    ledger: Ledger, postgres_url: str
+) -> None:
+    """The sender is told that nothing is promised; later the same delivery is new."""
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_url) as other:
+        other.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+        told = threads.submit(ledger.record, [delivery(webhook())])
+        assert isinstance(told.exception(PATIENCE_S), StoreUnavailable)
+    [result] = ledger.record([delivery(webhook())])
+    assert result.outcome == "new"
