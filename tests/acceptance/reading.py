@@ -7,12 +7,13 @@ position must be what the statements up to there say. Nothing of the views is as
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,14 +24,48 @@ from api.times import format_millis
 from ledger.domain.claim import Statement
 from ledger.domain.words import CONNECTION
 from ledger.recorders import codec, open_log
-from tests.acceptance.crash import Signed
+from tests.acceptance.crash import Signed, signed
 from tests.acceptance.service import TOKEN, Service
+from tests.builders import iso
 from tests.model import model
 
 SENDERS = 4
 READERS = 3
+STEPS = (
+    ("created", "active"), ("updated", "active"), ("expired", "expired"), ("updated", "active"),
+    ("updated", "awaiting_2fa"), ("disconnected", "active"),
+)  # fmt: skip
 PAUSE_S = 0.005
 """How long a reader rests between two questions: the machine may have two cores."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A delivery, and whom and what it is about."""
+
+    client: str
+    connection: str
+    delivery: Signed
+
+
+def stories(clients: Sequence[str], count: int, now: int) -> list[Told]:
+    """So many deliveries about a few clients, each the next one in turn; `now` in seconds UTC.
+
+    A connection has few steps, because the model is slow; then its client gets another one.
+    """
+    made = []
+    for index in range(count):
+        turn, place = divmod(index, len(clients))
+        life, step = divmod(turn, len(STEPS))
+        kind, status = STEPS[step]
+        connection = f"conn_told{place}x{life}"
+        said = {"id": connection, "status": status, "userData": {"name": f"Name {index}"}}
+        data = {"clientReferenceId": clients[place], "connection": said}
+        at = iso((now - 3_600) * 1000 + index)
+        body = json.dumps({"type": f"connection.{kind}", "timestamp": at, "data": data}).encode()
+        delivery = signed(body, f"msg_told{index}", now - index % 60, index)
+        made.append(Told(clients[place], connection, delivery))
+    return made
 
 
 @dataclass(frozen=True)
@@ -47,16 +82,22 @@ class Answered:
     position: int
     body: Any
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """How new the views were."""
+        return self.generation, self.position
+
 
 class Asking:
     """Threads that send at a steady rate, and threads that ask without end."""
 
-    def __init__(
-        self, service: Service, about: Sequence[tuple[str, str]], work: Sequence[Signed], rate: int
-    ) -> None:
-        """Ask about these (client, connection); send `work`, `rate` deliveries a second in all."""
+    def __init__(self, service: Service, known: Mapping[str, str], work: Sequence[Told], rate: int):
+        """Ask about these clients, each with a connection that it has; send `work`, so many a
+        second in all.
+        """
         self._url = f"http://127.0.0.1:{service.port}"
-        self._about = about
+        self._about = {client: (connection, 0) for client, connection in known.items()}
+        """By client: what was last acknowledged about it, and at which position."""
         self._work = iter(work)
         self._rate = rate
         self._lock = threading.Lock()
@@ -70,7 +111,6 @@ class Asking:
         """How many questions asked for what had just been acknowledged."""
         self.failures: list[str] = []
         """Threads that died."""
-        self._last = 0
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -107,25 +147,29 @@ class Asking:
     def _send(self, session: requests.Session) -> None:
         while not self._done.wait(SENDERS / self._rate):
             with self._lock:
-                delivery = next(self._work, None)
-            if delivery is None:
+                told = next(self._work, None)
+            if told is None:
                 return
-            began = time.monotonic()
+            began, sent = time.monotonic(), told.delivery
             answer = session.post(
-                f"{self._url}/webhooks/ofauth", delivery.body, headers=delivery.headers, timeout=30
+                f"{self._url}/webhooks/ofauth", sent.body, headers=sent.headers, timeout=30
             )
             with self._lock:
                 self.seconds.append(time.monotonic() - began)
                 self.statuses.add(answer.status_code)
-                self._last = max(self._last, int(answer.headers.get("Ledger-Position", 0)))
+                position = int(answer.headers["Ledger-Position"])
+                self._about[told.client] = (told.connection, position)
 
     def _ask(self, session: requests.Session, seed: int) -> None:
         rng = random.Random(seed)
         session.headers["Authorization"] = f"Bearer {TOKEN}"
+        clients = sorted(self._about)
         for number in itertools.count():
             if self._done.wait(PAUSE_S):
                 return
-            client, connection = rng.choice(self._about)
+            client = rng.choice(clients)
+            with self._lock:
+                connection, acknowledged = self._about[client]
             kind, about, path = (
                 ("client", client, f"/api/clients/{client}"),
                 ("connection", connection, f"/api/connections/{connection}"),
@@ -135,10 +179,9 @@ class Asking:
             query: dict[str, Any] = {}
             if kind.endswith("history"):
                 query = {"by": "occurredAt", "limit": 500}
-            with self._lock:
-                last = self._last
-            if number % 5 == 0:
-                query["minPosition"] = last
+            if kind.startswith("connection") or number % 5 == 0:
+                # What was acknowledged can be read back. The others may lag, and must say so.
+                query["minPosition"] = acknowledged
                 self.read_back += 1
             self._note(session, kind, about, path, query)
 
@@ -166,6 +209,7 @@ class Oracle:
         log = open_log(url, writer=False, entropy=os.urandom, now=lambda: 0)
         self._said: dict[str, list[tuple[int, Statement]]] = defaultdict(list)
         self._of_client: dict[str, set[str]] = defaultdict(set)
+        self._known: dict[tuple[str, int], dict[str, Any]] = {}
         position = 0
         while rows := log.read_log(position, 5_000, topics=("connection.",), payloads=True):
             for row in rows:
@@ -201,8 +245,11 @@ class Oracle:
         known = {}
         for connection in ids:
             said = [statement for at, statement in self._said[connection] if at <= position]
+            key = (connection, len(said))
+            if said and key not in self._known:
+                self._known[key] = model(said)
             if said:
-                known[connection] = model(said)
+                known[connection] = self._known[key]
         return known
 
 
@@ -218,16 +265,21 @@ def _check_connection(found: dict[str, Any], expected: dict[str, Any], answer: A
 
 
 def goes_back(answers: Sequence[Answered]) -> list[tuple[Answered, Answered]]:
-    """Give answers from an older generation that were asked for after a newer one had answered."""
+    """Give answers from older views than what had been answered when they were asked for.
+
+    From an older generation, or from an older position: all views of a generation go on together.
+    """
     found = []
     newest: Answered | None = None
-    ends = sorted(answers, key=lambda one: one.answered)
-    place = 0
+    ends = iter(sorted(answers, key=lambda one: one.answered))
+    end = next(ends, None)
     for answer in sorted(answers, key=lambda one: one.asked):
-        while place < len(ends) and ends[place].answered < answer.asked:
-            if newest is None or ends[place].generation > newest.generation:
-                newest = ends[place]
-            place += 1
-        if newest is not None and answer.generation < newest.generation:
+        while end is not None and end.answered < answer.asked:
+            if newest is None or end.place > newest.place:
+                newest = end
+            end = next(ends, None)
+        if newest is not None and (
+            answer.generation < newest.generation or answer.position < newest.position
+        ):
             found.append((newest, answer))
     return found

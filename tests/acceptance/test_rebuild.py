@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ import requests
 
 from ledger.recorders import sqlite_path
 from projections.generations import generations_of
-from tests.acceptance.crash import deliveries
-from tests.acceptance.reading import Answered, Asking, Oracle, goes_back
+from tests.acceptance.reading import Answered, Asking, Oracle, goes_back, stories
 from tests.acceptance.service import TOKEN, Service, service_on
 from tests.benchmarks import logs, workload
 from tests.projected import dump
@@ -25,7 +24,6 @@ from tests.rebuilding import children, complete, ended, rebuilds_of, remnants, u
 EVENTS = 20_000
 RATE = 40
 """Deliveries a second; the soak has 200."""
-SEED = 7
 PATH = "/api/projections"
 
 
@@ -63,56 +61,53 @@ def rebuild(service: Service, **body: Any) -> Callable[[], dict[str, Any]]:
     return look
 
 
-def start(url: str, folder: Path, events: int) -> Service:
-    """A service on a log of so many events, whose views have read all of it."""
+def ended_of(look: Callable[[], dict[str, Any]], patience: float = 60) -> dict[str, Any]:
+    """How the rebuild ends of which `look` tells how far it is."""
+    until(lambda: look()["state"] != "running", patience)
+    return look()
+
+
+@contextmanager
+def serving(url: str, folder: Path, events: int) -> Iterator[Service]:
+    """Lend a service on a log of so many events, whose views have read all of it."""
     fill(url, folder, events)
     service = service_on(url, folder)
     service.start()
-    question = f"/api/connections?limit=1&minPosition={events}"
-    until(lambda: ask(service, "GET", question).status_code == 200)
-    return service
-
-
-def subjects() -> list[tuple[str, str]]:
-    """Whom to ask about: clients in the log, of whose other connections deliveries tell."""
-    return [(logs.client(n), workload.connection_id(n)) for n in range(0, 900, 3)]
+    try:
+        question = f"/api/connections?limit=1&minPosition={events}"
+        until(lambda: ask(service, "GET", question).status_code == 200)
+        yield service
+        assert service.stop() == 0
+    finally:
+        service.kill()
 
 
 def rebuild_under_load(
     url: str, folder: Path, events: int, rate: int, seconds: float
 ) -> tuple[Asking, dict[str, Any]]:
     """Rebuild while somebody sends and others ask; then hold every answer against the model."""
-    service = start(url, folder, events)
-    work = deliveries(round(rate * seconds), int(time.time()), SEED)
-    asking = Asking(service, subjects(), work, rate)
-    with asking.running():
-        until(lambda: asking.count(1) >= 30 or bool(asking.failures))
-        began = time.monotonic()
-        look = rebuild(service)
-        until(lambda: look()["state"] != "running", seconds)
-        result, over = look(), time.monotonic()
-        until(lambda: asking.count(2) >= 60 or bool(asking.failures))
-    assert asking.failures == []
-    assert (result["state"], result["detail"]) == ("done", None)
-    assert rebuild(service, verify=True) is not None
-    service_done(service)
-    during = [one for one in asking.answers if began <= one.asked <= over]
-    assert len(during) >= 20
+    known = {logs.client(n): workload.connection_id(n) for n in range(rate // 2)}
+    work = stories(list(known), round(rate * seconds), int(time.time()))
+    with serving(url, folder, events) as service:
+        asking = Asking(service, known, work, rate)
+        with asking.running():
+            until(lambda: asking.count(1) >= 30 or bool(asking.failures))
+            began = time.monotonic()
+            result, over = ended_of(rebuild(service), seconds), time.monotonic()
+            assert (result["state"], result["detail"]) == ("done", None)
+            until(lambda: asking.count(2) >= 60 or bool(asking.failures))
+        assert asking.failures == []
+        again = ended_of(rebuild(service, verify=True), seconds)
+        assert (again["state"], again["differences"]) == ("done", [])
+        items = ask(service, "GET", PATH).json()["items"]
+        assert {item["generation"] for item in items} == {3}
+    assert sum(began <= one.asked <= over for one in asking.answers) >= 20
     check(url, asking.answers)
     assert asking.statuses == {204}
     assert asking.read_back >= 10
     assert complete(url) == [2, 3]
     assert rows(url, 2) == rows(url, 3)
     return asking, result
-
-
-def service_done(service: Service) -> None:
-    """Wait until what was rebuilt again was found equal, then end the service."""
-    until(lambda: ask(service, "GET", PATH).json()["rebuild"]["state"] != "running")
-    last = ask(service, "GET", PATH).json()
-    assert (last["rebuild"]["state"], last["rebuild"]["differences"]) == ("done", [])
-    assert {item["generation"] for item in last["items"]} == {3}
-    assert service.stop() == 0
 
 
 def check(url: str, answers: list[Answered]) -> None:
@@ -161,33 +156,28 @@ def test_a_killed_service_leaves_its_live_views_and_no_process(
     database_url: str, tmp_path: Path
 ) -> None:
     """Kill -9 of the rebuilding process, then of the service; the next start tidies up."""
-    service = start(database_url, tmp_path, EVENTS)
-    there, question = remnants(database_url), "/api/connections?limit=500"
-    before = ask(service, "GET", question).json()
-    assert service.child is not None
-    look = rebuild(service)
-    os.kill(child_of(service), signal.SIGKILL)
-    until(lambda: look()["state"] != "running")
-    assert look()["state"] == "failed"
-    assert remnants(database_url) == there
-    assert ask(service, "GET", question).json() == before
-    look = rebuild(service)
-    process = child_of(service)
-    os.kill(process, signal.SIGSTOP)
-    assert look()["state"] == "running"
-    service.kill()
-    os.kill(process, signal.SIGCONT)
-    until(lambda: is_gone(process))
-    service.start()
-    assert remnants(database_url) == there
-    answer = ask(service, "GET", question)
-    assert answer.json() == before
-    assert answer.headers["Ledger-Projection"].endswith("generation=1")
-    look = rebuild(service)
-    until(lambda: look()["state"] != "running")
-    assert look()["state"] == "done"
-    assert ask(service, "GET", question).json() == before
-    assert service.stop() == 0
+    with serving(database_url, tmp_path, EVENTS) as service:
+        there, question = remnants(database_url), "/api/connections?limit=500"
+        before = ask(service, "GET", question).json()
+        look = rebuild(service)
+        os.kill(child_of(service), signal.SIGKILL)
+        assert ended_of(look)["state"] == "failed"
+        assert remnants(database_url) == there
+        assert ask(service, "GET", question).json() == before
+        look = rebuild(service)
+        process = child_of(service)
+        os.kill(process, signal.SIGSTOP)
+        assert look()["state"] == "running"
+        service.kill()
+        os.kill(process, signal.SIGCONT)
+        until(lambda: is_gone(process))
+        service.start()
+        assert remnants(database_url) == there
+        answer = ask(service, "GET", question)
+        assert answer.json() == before
+        assert answer.headers["Ledger-Projection"].endswith("generation=1")
+        assert ended_of(rebuild(service))["state"] == "done"
+        assert ask(service, "GET", question).json() == before
 
 
 def child_of(service: Service) -> int:
