@@ -9,6 +9,7 @@ from docs.generator.docstrings import attributes, own_doc
 from docs.generator.pages import Parts, anchor, code, described, table
 from ledger.domain.claim import Claim, Evidence, Kind, Statement
 from ledger.domain.events import CONNECTION_TYPES, TYPES, ConnectionEvent, Drawn, Event, Signed
+from ledger.domain.link_events import LINK_TYPES
 
 INSIDE = (Statement, Claim, Evidence, Signed, Drawn)
 """What a field of an event holds that is no plain value."""
@@ -27,9 +28,10 @@ FORMS = {
 
 def parts() -> Parts:
     """Give the parts of the page about events."""
-    others = [cls for cls in TYPES.values() if not issubclass(cls, ConnectionEvent)]
+    apart = {**CONNECTION_TYPES, **LINK_TYPES}
     return {
-        "events": "\n\n".join(_event(cls) for cls in others),
+        "events": "\n\n".join(_event(cls) for name, cls in TYPES.items() if name not in apart),
+        "link events": "\n\n".join(_event(cls) for cls in LINK_TYPES.values()),
         "connection events": _connection_events(),
         "parts of an event": "\n\n".join(f"### {cls.__name__}\n\n{_fields(cls)}" for cls in INSIDE),
         "kinds of claim": table(["kind", "meaning"], _kinds()),

@@ -10,23 +10,13 @@ Times are integer milliseconds since the epoch in UTC. What may have to be forgo
 it rests in the payload beside it, of which the event keeps a salted digest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Final
 
 from ledger.domain.claim import Statement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One immutable fact."""
-
-    NAME: ClassVar[str]
-    """Its stored type."""
-    VERSION: ClassVar[int] = 1
-    """The version of its form that this code writes."""
-    UPCASTS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
-    """By version: how the stored form of that version becomes the next one."""
+from ledger.domain.event import Event as Event
+from ledger.domain.link_events import LINK_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +257,7 @@ _DELIVERY_TYPES: Final[tuple[type[Event], ...]] = (
 TYPES: Final[Mapping[str, type[Event]]] = {
     **{cls.NAME: cls for cls in _DELIVERY_TYPES},
     ClientErased.NAME: ClientErased,
+    **LINK_TYPES,
     **CONNECTION_TYPES,
 }
 """Every event type by its stored name: the only way from a stored name to code."""

@@ -1,0 +1,116 @@
+"""Which connection proves that a Link session was finished.
+
+A browser's word is no proof. A signed webhook or a row of the provider's list is, when it shows
+that a connection came to life while the session was open: the one that the browser named, or the
+one that the session was for, or, when neither is named, the only one of the client that did.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ledger.domain.connection import Connection, Step
+from ledger.domain.link_session import LinkSession, ReportStatus
+from ledger.domain.status import Status
+
+AFTER_MS: Final = 5 * 60_000
+"""How long after a session's end a connection may still come to life by it."""
+BEFORE_MS: Final = 2_000
+"""How long before it, because the provider may write its times in whole seconds."""
+_LIFE: Final = frozenset({"connection.created", "connection.activated", "connection.reconnected"})
+"""Transitions by which a connection comes to life."""
+
+
+class Proof(NamedTuple):
+    """A session, and the connection that it ended in."""
+
+    session: LinkSession
+    connection: str
+    """Its id."""
+    proved_at: int
+    """When it came to life: milliseconds since the epoch, UTC."""
+
+    @property
+    def forks(self) -> bool:
+        """Whether it was to bring another connection back to life."""
+        return self.session.request.connection not in (None, self.connection)
+
+
+def is_open(session: LinkSession, at: int) -> bool:
+    """Tell whether a connection that comes to life at a time may do so by this session."""
+    began = session.request.observed - BEFORE_MS
+    return session.started is not None and began <= at <= session.ends_at + AFTER_MS
+
+
+def named(session: LinkSession) -> str | None:
+    """Give the id of the connection that a browser named as the outcome."""
+    report = session.report
+    return report.connection if report and report.status == ReportStatus.SUCCESS else None
+
+
+def proofs(sessions: Sequence[LinkSession], connections: Mapping[str, Connection]) -> list[Proof]:
+    """Give what proves those of these sessions that are not completed yet.
+
+    They must be all sessions of a client; `connections` by id are all of the client's, and those
+    that the sessions name. A time at which a connection came to life proves one session only,
+    unless browsers name it for several: that which was asked for last.
+    """
+    taken = {(s.completed.connection, s.completed.proved_at) for s in sessions if s.completed}
+    found: list[Proof] = []
+    for session in sorted(sessions, key=_certain_first):
+        candidates = [
+            proof
+            for connection in _candidates(session, connections)
+            if (proof := _prove(session, connection)) is not None
+            and (named(session) or proof[1:] not in taken)
+        ]
+        if session.completed is None and len(candidates) == 1:
+            found += candidates
+            taken.add(candidates[0][1:])
+    return found
+
+
+def _certain_first(session: LinkSession) -> tuple[int, int, str]:
+    certain = 0 if named(session) else 1 if session.request.connection else 2
+    return certain, -session.request.observed, session.id
+
+
+def _candidates(
+    session: LinkSession, connections: Mapping[str, Connection]
+) -> Iterable[Connection]:
+    only = named(session) or session.request.connection
+    if only is not None:
+        one = connections.get(only)
+        return [one] if one is not None and _may_be_of(session, one) else []
+    client = session.request.client
+    return [one for one in connections.values() if client is not None and one.client == client]
+
+
+def _may_be_of(session: LinkSession, connection: Connection) -> bool:
+    """Tell whether a connection that is named for a session can be of it, by whose it is."""
+    asked = session.request
+    return asked.client in (None, connection.client) or connection.id == asked.connection
+
+
+def _prove(session: LinkSession, connection: Connection) -> Proof | None:
+    certain = connection.id == named(session)
+    for step in connection.steps:
+        at = _when(step)
+        if is_open(session, at) and (_lives(step) or (certain and _says_active(step))):
+            return Proof(session, connection.id, at)
+    return None
+
+
+def _lives(step: Step) -> bool:
+    return not _LIFE.isdisjoint(step.names)
+
+
+def _says_active(step: Step) -> bool:
+    """Tell whether it says active, whatever was known before."""
+    return step.claim.status is Status.ACTIVE
+
+
+def _when(step: Step) -> int:
+    """Give when it was so: a row may be read long after what it tells happened."""
+    claim = step.claim
+    updated = claim.fields.get("updatedAt")
+    return updated if claim.kind.is_row and isinstance(updated, int) else claim.k
