@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from api.services import Services
 from api.settings import Settings
 from ledger.application import Ledger, Recorded
 from ledger.committer import Committer
+from ledger.ofauth.client import OFAuthClient
 from ledger.quarantine import Quarantine
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 __all__ = [
+    "Provider",
     "Service",
     "Services",
     "entropy",
@@ -95,6 +98,34 @@ def open_quarantine(settings: Settings) -> Quarantine:
     return Quarantine(settings.data_dir / QUARANTINE_FOLDER, entropy=entropy)
 
 
+class Provider:
+    """The client of OFAuth's API, as long as there is a key for it; call it for the client."""
+
+    def __init__(
+        self, settings: Callable[[], Settings], *, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
+        """Make the client; `sleep` waits for seconds and may return early."""
+        present = settings()
+        self._settings = settings
+        self._client = OFAuthClient(
+            present.ofauth_url,
+            lambda: settings().ofauth_api_key,
+            paths=present.ofauth_paths,
+            now_ms=lambda: now_us() // 1000,
+            monotonic=time.monotonic,
+            sleep=sleep,
+            jitter=random.random,
+        )
+
+    def __call__(self) -> OFAuthClient | None:
+        """Give the client, or None while no key is set."""
+        return self._client if self._settings().ofauth_api_key else None
+
+    def close(self) -> None:
+        """Let go of the client's connections."""
+        self._client.close()
+
+
 class Service:
     """A ledger that takes webhooks and answers questions, in this process."""
 
@@ -116,6 +147,7 @@ class Service:
         )
         self._arrivals = Arrivals(lambda: log.head().position, time.monotonic)
         quarantine = open_quarantine(present)
+        self._provider = Provider(settings, sleep=self._stop.wait)
         self.services = Services(
             settings=settings,
             log=log,
@@ -123,6 +155,7 @@ class Service:
             views=self._live,
             questions=Questions(log, self._live, stale_after_ms=present.stale_after_seconds * 1000),
             quarantine=quarantine,
+            provider=self._provider,
             metrics=self._metrics,
             now=now_us,
             monotonic=time.monotonic,
@@ -156,6 +189,7 @@ class Service:
         self._wake.set()
         if self._views.is_alive():
             self._views.join()
+        self._provider.close()
         self._live.close()
         self._log.close()
 

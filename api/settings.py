@@ -13,6 +13,7 @@ from marshmallow import ValidationError, fields, validate
 
 from api.tokens import BadToken, Token, parse_token
 from ledger.domain.errors import LedgerError
+from ledger.ofauth.client import Paths
 from ledger.ofauth.signatures import DEFAULT_TOLERANCE, Dialect, Secret
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ NAMES: Final[Mapping[str, str]] = {
     "LEDGER_DATA_DIR": "data_dir",
     "LEDGER_WEBHOOK_SECRETS": "webhook_secrets",
     "LEDGER_API_TOKENS": "api_tokens",
+    "LEDGER_OFAUTH_URL": "ofauth_url",
+    "LEDGER_OFAUTH_API_KEY": "ofauth_api_key",
+    "LEDGER_OFAUTH_PATHS": "ofauth_paths",
+    "LEDGER_SWEEP_SECONDS": "sweep_seconds",
     "LEDGER_STALE_AFTER_SECONDS": "stale_after_seconds",
     "LEDGER_WEBHOOK_TOLERANCE_SECONDS": "tolerance_seconds",
     "LEDGER_STRICT_TIMESTAMPS": "strict_timestamps",
@@ -33,11 +38,16 @@ NEEDED: Final = ("LEDGER_WEBHOOK_SECRETS", "LEDGER_API_TOKENS")
 """What has no default and `serve` cannot do without."""
 
 DEFAULT_DATABASE_URL: Final = "sqlite:///connection-ledger.db"
+DEFAULT_OFAUTH_URL: Final = "https://api.ofauth.com"
+DEFAULT_SWEEP_S: Final = 300
 DEFAULT_STALE_AFTER_S: Final = 86_400
 MOST_SECONDS: Final = 10**9
 LOG_FORMATS: Final = ("text", "json")
 
 _SQLITE = "sqlite:///"
+_ADDRESS = re.compile(
+    r"https?://(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9_.~/-]*)?"
+)
 _HOW = {
     "LEDGER_WEBHOOK_SECRETS": "Set it to the signing secret from OFAuth's dashboard "
     "(several: comma separated), or LEDGER_WEBHOOK_SECRETS_FILE to a file that holds it.",
@@ -69,6 +79,17 @@ class Settings:
     api_tokens: tuple[Token, ...] = ()
     """`name:scope+scope:token` or `name:scope+scope:sha256=<hex>`, comma separated or one a line.
     Scopes are `read`, `write` and `admin`; none implies another."""
+    ofauth_url: str = DEFAULT_OFAUTH_URL
+    """Address of OFAuth's API. It is asked directly: proxies and `.netrc` of the environment do
+    not count."""
+    ofauth_api_key: str = field(default="", repr=False)
+    """API key from OFAuth's dashboard. Without it the ledger listens to webhooks and asks
+    nothing."""
+    ofauth_paths: Paths = Paths.ACCOUNT
+    """Under which of OFAuth's two families of paths connections are listed and deleted:
+    `account` (`/v2/account/connections`) or `plain` (`/v2/connections`)."""
+    sweep_seconds: int = DEFAULT_SWEEP_S
+    """How long after the start of a sweep the next one starts."""
     stale_after_seconds: int = DEFAULT_STALE_AFTER_S
     """A live connection whose newest evidence is older is `stale`."""
     tolerance_seconds: int = DEFAULT_TOLERANCE
@@ -89,6 +110,9 @@ class Settings:
         env.add_parser("sqlite_or_postgres", _database_url)
         env.add_parser("secrets", _secrets)
         env.add_parser("tokens", _tokens)
+        env.add_parser("address", _address)
+        env.add_parser("api_key", _api_key)
+        env.add_parser("family", _paths)
         env.add_parser("seconds", _seconds)
         env.add_parser("truth", _truth)
         read = {
@@ -96,6 +120,10 @@ class Settings:
             "data_dir": env.path("LEDGER_DATA_DIR", None),
             "webhook_secrets": env.secrets("LEDGER_WEBHOOK_SECRETS", ""),
             "api_tokens": env.tokens("LEDGER_API_TOKENS", ""),
+            "ofauth_url": env.address("LEDGER_OFAUTH_URL", DEFAULT_OFAUTH_URL),
+            "ofauth_api_key": env.api_key("LEDGER_OFAUTH_API_KEY", ""),
+            "ofauth_paths": env.family("LEDGER_OFAUTH_PATHS", Paths.ACCOUNT.value),
+            "sweep_seconds": env.seconds("LEDGER_SWEEP_SECONDS", str(DEFAULT_SWEEP_S)),
             "stale_after_seconds": env.seconds(
                 "LEDGER_STALE_AFTER_SECONDS", str(DEFAULT_STALE_AFTER_S)
             ),
@@ -122,12 +150,18 @@ class Settings:
     @property
     def doubts(self) -> list[str]:
         """Sentences about settings that are allowed and probably wrong."""
-        return [
+        doubts = [
             f"Secret {secret.label} begins with whsec_ and is not base64 after it, so it cannot "
             "verify svix-* or webhook-* headers; copy it again from OFAuth's dashboard."
             for secret in self.webhook_secrets
             if secret.value.startswith("whsec_") and not secret.macs(Dialect.SVIX)
         ]
+        if self.ofauth_api_key and self.ofauth_url.startswith("http://"):
+            doubts.append(
+                "LEDGER_OFAUTH_URL is not https, so whoever listens on the way can read the API "
+                "key; that is right for an emulator only."
+            )
+        return doubts
 
 
 class LiveSettings:
@@ -241,6 +275,25 @@ def _truth(text: str) -> bool:
     if text not in fields.Boolean.truthy | fields.Boolean.falsy:
         raise ValidationError("it must be true or false.")
     return text in fields.Boolean.truthy
+
+
+def _address(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found["port"] or 443) < 65_536:
+        raise ValidationError(f"it must be an address such as {DEFAULT_OFAUTH_URL}.")
+    return text.rstrip("/")
+
+
+def _api_key(text: str) -> str:
+    if not re.fullmatch("[!-~]*", text):
+        raise ValidationError("it must be one key: no spaces, and nothing beyond ASCII.")
+    return text
+
+
+def _paths(text: str) -> Paths:
+    if text not in [one.value for one in Paths]:
+        raise ValidationError(f"it must be {' or '.join(Paths)}.")
+    return Paths(text)
 
 
 def _database_url(text: str) -> str:

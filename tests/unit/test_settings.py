@@ -26,6 +26,10 @@ def test_defaults_are_the_documented_ones() -> None:
     assert settings.database_url == "sqlite:///connection-ledger.db"
     assert settings.database_file == Path("connection-ledger.db")
     assert settings.data_dir == Path("connection-ledger-data")
+    assert settings.ofauth_url == "https://api.ofauth.com"
+    assert settings.ofauth_api_key == ""
+    assert settings.ofauth_paths == "account"
+    assert settings.sweep_seconds == 300
     assert settings.stale_after_seconds == 86_400
     assert settings.tolerance_seconds == 300
     assert settings.strict_timestamps is False
@@ -47,6 +51,10 @@ def test_every_mistake_is_told_at_once() -> None:
         {
             "LEDGER_DATABASE_URL": "mysql://x",
             "LEDGER_API_TOKENS": "nonsense",
+            "LEDGER_OFAUTH_URL": "api.ofauth.com",
+            "LEDGER_OFAUTH_API_KEY": "two keys",
+            "LEDGER_OFAUTH_PATHS": "both",
+            "LEDGER_SWEEP_SECONDS": "often",
             "LEDGER_STALE_AFTER_SECONDS": "soon",
             "LEDGER_WEBHOOK_TOLERANCE_SECONDS": "-1",
             "LEDGER_STRICT_TIMESTAMPS": "perhaps",
@@ -57,6 +65,10 @@ def test_every_mistake_is_told_at_once() -> None:
     assert {one.split(":")[0] for one in told} == {
         "LEDGER_DATABASE_URL",
         "LEDGER_API_TOKENS",
+        "LEDGER_OFAUTH_URL",
+        "LEDGER_OFAUTH_API_KEY",
+        "LEDGER_OFAUTH_PATHS",
+        "LEDGER_SWEEP_SECONDS",
         "LEDGER_STALE_AFTER_SECONDS",
         "LEDGER_WEBHOOK_TOLERANCE_SECONDS",
         "LEDGER_STRICT_TIMESTAMPS",
@@ -70,6 +82,10 @@ def test_every_mistake_is_told_at_once() -> None:
     [
         ("LEDGER_STALE_AFTER_SECONDS", "soon", "a whole number of seconds from 1 to 1000000000"),
         ("LEDGER_WEBHOOK_TOLERANCE_SECONDS", "0", "a whole number of seconds from 1 to 1000000000"),
+        ("LEDGER_SWEEP_SECONDS", "often", "a whole number of seconds from 1 to 1000000000"),
+        ("LEDGER_OFAUTH_PATHS", "both", "account or plain"),
+        ("LEDGER_OFAUTH_API_KEY", "a b", "one key: no spaces, and nothing beyond ASCII"),
+        ("LEDGER_OFAUTH_URL", "ofauth", "an address such as https://api.ofauth.com"),
         ("LEDGER_STRICT_TIMESTAMPS", "perhaps", "true or false"),
         ("LEDGER_LOG_FORMAT", "xml", "text or json"),
     ],
@@ -99,6 +115,9 @@ def test_every_setting_may_come_from_a_file(name: str, tmp_path: Path) -> None:
     values = {
         "LEDGER_DATABASE_URL": "sqlite:///other.db",
         "LEDGER_DATA_DIR": "other",
+        "LEDGER_OFAUTH_URL": "http://127.0.0.1:9090",
+        "LEDGER_OFAUTH_API_KEY": "a-key",
+        "LEDGER_OFAUTH_PATHS": "plain",
         "LEDGER_STRICT_TIMESTAMPS": "true",
         "LEDGER_LOG_FORMAT": "json",
     } | GOOD
@@ -125,11 +144,18 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
 
 def test_no_secret_is_shown() -> None:
     """Not in the settings' own text, nor in a complaint about them."""
-    shown = repr(Settings.from_env(GOOD | {"LEDGER_DATABASE_URL": "postgresql://u:canary@h/d"}))
+    hidden = {
+        "LEDGER_DATABASE_URL": "postgresql://u:canary@h/d",
+        "LEDGER_OFAUTH_API_KEY": "canary",
+    }
+    shown = repr(Settings.from_env(GOOD | hidden))
     told = problems(
         {
             "LEDGER_API_TOKENS": "me:read+everything:canary-token,x:canary,m e:read:canary",
             "LEDGER_DATABASE_URL": "canary://canary",
+            "LEDGER_OFAUTH_URL": "https://canary:canary@host",
+            "LEDGER_OFAUTH_API_KEY": "canary canary",
+            "LEDGER_OFAUTH_PATHS": "canary",
             "LEDGER_STALE_AFTER_SECONDS": "canary",
         }
     )
@@ -160,6 +186,39 @@ def test_a_secret_that_can_verify_only_half_is_doubted() -> None:
     assert Settings.from_env(GOOD).doubts == []
     [doubt] = Settings.from_env(GOOD | {"LEDGER_WEBHOOK_SECRETS": "whsec_not base64!"}).doubts
     assert "not base64!" not in doubt
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host",
+        "https://",
+        "https://key@host",
+        "https://host:0",
+        "https://host:65536",
+        "https://host?x=1",
+        "https://host/#x",
+        "https://ho st",
+    ],
+)
+def test_other_addresses_of_the_provider_are_refused(url: str) -> None:
+    """A host and perhaps a port and a path; a user or a query would be sent to the wrong place."""
+    assert problems({"LEDGER_OFAUTH_URL": url})[0].startswith("LEDGER_OFAUTH_URL: ")
+
+
+def test_an_address_of_the_provider_may_have_port_and_path() -> None:
+    """A slash at its end does not count."""
+    for url in ("http://[::1]:9090", "https://gate.example/ofauth"):
+        assert Settings.from_env({"LEDGER_OFAUTH_URL": f"{url}/"}).ofauth_url == url
+
+
+def test_a_key_that_travels_in_the_clear_is_doubted() -> None:
+    """Plain http is for emulators; without a key nothing is sent."""
+    plain = {"LEDGER_OFAUTH_URL": "http://127.0.0.1:9090"}
+    assert Settings.from_env(plain).doubts == []
+    [doubt] = Settings.from_env(plain | {"LEDGER_OFAUTH_API_KEY": "canary"}).doubts
+    assert "not https" in doubt
+    assert "canary" not in doubt
 
 
 def test_changed_files_are_read_again_and_bad_ones_are_not_taken(
