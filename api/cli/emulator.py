@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from api.cli.output import unavailable
+from api.emulator.controls import CHANGE_PASSWORD
 from api.emulator.emulator import Emulator
 from api.emulator.faults import FAULTS
 from api.emulator.sender import WebhookSender
@@ -121,7 +122,7 @@ def _say_hello(url: str, seed: int, webhook_url: str | None, made: str | None, k
         f"""
 A creator connects:
   curl --json '{{"clientReferenceId": "mia"}}' {connections}
-Something happens to the connection ({", ".join(Action)}):
+Something happens to the connection ({", ".join([*Action, CHANGE_PASSWORD])}):
   curl -X POST {connections}/ID/expire
 Webhooks are signed otherwise, have another shape, or go wrong:
   curl -X PUT --json '{{"dialect": "svix", "shape": "sdk"}}' {url}/_emulator/deliveries

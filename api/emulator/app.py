@@ -1,35 +1,65 @@
-"""The emulator's Flask application: the provider's API, the controls, and errors in its form."""
+"""The emulator's Flask application: calls, controls, and errors in the provider's form."""
 
-from flask import Flask, Response
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from api.emulator.calls import Answer, Call
 from api.emulator.controls import make_controls
 from api.emulator.emulator import Emulator
-from api.emulator.errors import Refused
-from api.emulator.provider import error_answer, make_provider
+from api.emulator.errors import BadRequest, Refused, RouteNotFound, ServerFailed
+from api.emulator.wire import ANSWER, Wire
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def create_emulator_app(emulator: Emulator) -> Flask:
-    """Make the application in front of an emulator."""
+def create_emulator_app(
+    emulator: Emulator, *, sleep: Callable[[float], None] = time.sleep
+) -> Flask:
+    """Make the application in front of an emulator; slow answers wait by `sleep` (seconds)."""
     app = Flask("api.emulator", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20
     app.register_blueprint(make_controls(emulator))
-    app.register_blueprint(make_provider(emulator))
+    app.wsgi_app = Wire(app.wsgi_app, sleep)  # type: ignore[method-assign]
+
+    @app.route("/v2/<path:_path>", methods=_METHODS)
+    @app.route("/link/<path:_path>", methods=_METHODS)
+    def call(_path: str) -> Response:
+        """Answer as OFAuth does."""
+        return _respond(emulator.call(_call()))
 
     @app.errorhandler(Refused)
     def refused(error: Refused) -> Response:
-        return error_answer(emulator, error.status, error.type, str(error))
+        return _respond(emulator.refusal(error))
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
-        kind = {404: "ROUTE_NOT_FOUND"}.get(
-            status, "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
-        )
-        answer = error_answer(emulator, status, kind, error.description or error.name)
+        text = error.description or error.name
+        if status == 404:
+            return _respond(emulator.refusal(RouteNotFound()))
+        kind = BadRequest(text) if status < 500 else ServerFailed()
+        answer = _respond(emulator.refusal(kind, status))
         for name, value in error.get_headers():
             if name == "Allow":
                 answer.headers[name] = value
         return answer
 
     return app
+
+
+def _call() -> Call:
+    """Make a call of Flask's request."""
+    return Call.make(
+        request.method,
+        request.environ.get("REQUEST_URI") or request.full_path,
+        headers=dict(request.headers),
+        body=request.get_data(),
+    )
+
+
+def _respond(answer: Answer) -> Response:
+    request.environ[ANSWER] = answer
+    return Response(answer.body, status=answer.status, headers=answer.headers)

@@ -1,60 +1,111 @@
 """The controls under `/_emulator`: what happens at the pretended provider, and what goes wrong."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from flask import Blueprint, request
 
+from api.emulator.asking import DETAILS, WHEN, read_body, read_details, read_login, read_moment
+from api.emulator.calls import read_typed
 from api.emulator.emulator import Emulator
 from api.emulator.errors import BadRequest
-from api.emulator.world import Action, Details
-from api.times import parse_micros
+from api.emulator.world import Action
 
-_DETAILS: Final = frozenset({"clientReferenceId", "userData", "permissions"})
-_WHEN: Final = frozenset({"at", "hold"})
+CHANGE_PASSWORD: Final = "change-password"
+"""What happens to all connections of an upstream account at once."""
+_LINK: Final = frozenset({"outcome", "step", "errorCode", "elsewhere"})
+_OUTCOMES: Final = ("success", "2fa", "cancelled", "error")
+_MOST_FORWARD_S: Final = 366 * 86_400
 
 
 def make_controls(emulator: Emulator) -> Blueprint:
     """Make the routes under `/_emulator`. They ask for no key: listen on a local address."""
     routes = Blueprint("controls", __name__, url_prefix="/_emulator")
+    _add_happenings(routes, emulator)
+    _add_settings(routes, emulator)
+    _add_questions(routes, emulator)
+    return routes
+
+
+def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
+    """What creators do, and how time goes on."""
 
     @routes.post("/connections")
     def create() -> tuple[dict[str, Any], int]:
         """A creator finished Link."""
-        body = _body(_DETAILS | _WHEN | {"status", "imported"})
-        status = _typed(body, "status", str)
+        body = read_body(request, DETAILS | WHEN | {"status", "imported", "foreign"})
+        status = read_typed(body, "status", str)
         row = emulator.create(
-            _details(body),
+            read_details(body),
             status="active" if status is None else status,
-            imported=bool(_typed(body, "imported", bool)),
-            at=_at(body),
-            hold=bool(_typed(body, "hold", bool)),
+            imported=bool(read_typed(body, "imported", bool)),
+            foreign=bool(read_typed(body, "foreign", bool)),
+            **read_moment(body),
         )
         return row, 201
 
     @routes.post("/connections/<connection_id>/<action>")
     def act(connection_id: str, action: str) -> dict[str, Any]:
         """Something happens to a connection."""
+        if action == CHANGE_PASSWORD:
+            return emulator.change_password(connection_id, **read_moment(read_body(request, WHEN)))
         if action not in list(Action):
-            raise BadRequest(f"Unknown action, expected one of {', '.join(Action)}.")
-        body = _body(_DETAILS | _WHEN)
-        return emulator.act(
-            connection_id,
-            Action(action),
-            _details(body),
-            at=_at(body),
-            hold=bool(_typed(body, "hold", bool)),
-        )
+            known = ", ".join([*Action, CHANGE_PASSWORD])
+            raise BadRequest(f"Unknown action, expected one of {known}.")
+        body = read_body(request, DETAILS | WHEN)
+        details, moment = read_details(body), read_moment(body)
+        return emulator.act(connection_id, Action(action), details, **moment)
+
+    @routes.post("/links/<secret>")
+    def link(secret: str) -> dict[str, Any]:
+        """A creator goes through a Link page."""
+        body = read_body(request, DETAILS | WHEN | _LINK)
+        outcome = read_typed(body, "outcome", str) or "success"
+        if outcome == "cancelled":
+            return emulator.cancel(secret, read_typed(body, "step", str) or "login")
+        if outcome == "error":
+            code = read_typed(body, "errorCode", str) or "invalid_credentials"
+            return emulator.fail(secret, code)
+        if outcome not in _OUTCOMES:
+            raise BadRequest(f"Unknown outcome, expected one of {', '.join(_OUTCOMES)}.")
+        return emulator.log_in(secret, read_login(body, code_asked=outcome == "2fa"))
+
+    @routes.post("/clock")
+    def clock() -> dict[str, str]:
+        """Move the clock on."""
+        body = read_body(request, frozenset({"forwardSeconds"}))
+        seconds = body.get("forwardSeconds", 0)
+        wrong = isinstance(seconds, bool) or not isinstance(seconds, int | float)
+        if wrong or not 0 <= seconds <= _MOST_FORWARD_S:
+            raise BadRequest(f"forwardSeconds is not a number from 0 to {_MOST_FORWARD_S}.")
+        return {"now": emulator.forward(round(seconds * 1000))}
+
+
+def _add_settings(routes: Blueprint, emulator: Emulator) -> None:
+    """What goes wrong, and how things are done."""
 
     @routes.put("/faults")
     def faults() -> dict[str, float]:
         """From now on this goes wrong; `{}` for nothing."""
-        return emulator.set_faults(_body(None))
+        return emulator.set_faults(read_body(request, None))
 
     @routes.put("/deliveries")
     def deliveries() -> dict[str, Any]:
         """From now on webhooks are made like this."""
-        return emulator.set_style(_body(None))
+        return emulator.set_style(read_body(request, None))
+
+    @routes.put("/answers")
+    def answers() -> dict[str, Any]:
+        """From now on the HTTP API answers like this."""
+        return emulator.set_manner(read_body(request, None))
+
+
+def _add_questions(routes: Blueprint, emulator: Emulator) -> None:
+    """What is, and when everything has arrived."""
+
+    @routes.get("/facts")
+    def facts() -> dict[str, Any]:
+        """What happened."""
+        return {"facts": emulator.facts()}
 
     @routes.get("/truth")
     def truth() -> dict[str, Any]:
@@ -64,48 +115,6 @@ def make_controls(emulator: Emulator) -> Blueprint:
     @routes.post("/quiesce")
     def quiesce() -> dict[str, Any]:
         """Return when no delivery is pending."""
-        keep = bool(_typed(_body(frozenset({"keepHeld"})), "keepHeld", bool))
+        body = read_body(request, frozenset({"keepHeld"}))
+        keep = bool(read_typed(body, "keepHeld", bool))
         return {"deliveries": emulator.quiesce(keep_held=keep)}
-
-    return routes
-
-
-def _body(names: frozenset[str] | None) -> dict[str, Any]:
-    """Read the request's JSON object, empty when there is none; None takes every name."""
-    body = request.get_json(force=True, silent=True) if request.get_data() else {}
-    if not isinstance(body, dict):
-        raise BadRequest("The body is not a JSON object.")
-    if names is not None and (unknown := set(body) - names):
-        raise BadRequest(
-            f"{len(unknown)} unknown name(s) in the body, expected some of "
-            f"{', '.join(sorted(names))}."
-        )
-    return body
-
-
-def _typed(body: Mapping[str, Any], name: str, kind: type) -> Any:
-    value = body.get(name)
-    if value is not None and not isinstance(value, kind):
-        raise BadRequest(f"{name} is not of the type {kind.__name__}.")
-    return value
-
-
-def _details(body: Mapping[str, Any]) -> Details:
-    permissions = _typed(body, "permissions", list)
-    if permissions is not None and not all(isinstance(one, str) for one in permissions):
-        raise BadRequest("permissions is not a list of texts.")
-    return Details(
-        client_reference_id=_typed(body, "clientReferenceId", str),
-        user_data=_typed(body, "userData", dict),
-        permissions=None if permissions is None else tuple(permissions),
-    )
-
-
-def _at(body: Mapping[str, Any]) -> int | None:
-    text = _typed(body, "at", str)
-    if text is None:
-        return None
-    try:
-        return parse_micros(text) // 1000
-    except ValueError:
-        raise BadRequest("at is not an RFC 3339 time such as 2024-01-15T10:30:00Z.") from None

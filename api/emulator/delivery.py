@@ -8,6 +8,7 @@ from typing import Any, Final
 from api.emulator.bodies import Shape, render
 from api.emulator.errors import BadRequest
 from api.emulator.faults import Plan
+from api.emulator.settings import read_settings
 from api.emulator.world import Fact
 from ledger.ofauth.signatures import Dialect, Secret, SignatureError, sign
 
@@ -38,7 +39,7 @@ class Precision(StrEnum):
 class Style:
     """How deliveries are made: what the published material leaves open is a setting here."""
 
-    dialect: str = "documented"
+    dialect: str = field(default="documented", metadata={"choices": DIALECTS})
     """How they are signed, a key of `DIALECTS`."""
     shape: Shape = Shape.DOCUMENTED
     """The form of the body."""
@@ -59,37 +60,11 @@ class Style:
         Raises:
             BadRequest: a name is unknown or a value is not one of its kind.
         """
-        known = {one.name: one.default for one in fields(self)}
-        values: dict[str, Any] = {}
-        for name, value in given.items():
-            if name not in known:
-                raise BadRequest(f"Unknown setting, expected some of {', '.join(known)}.")
-            values[name] = _read_setting(name, known[name], value)
-        return replace(self, **values)
+        return replace(self, **read_settings(self, given))
 
     def as_json(self) -> dict[str, Any]:
         """Give every setting by its name."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
-
-
-def _read_setting(name: str, default: Any, value: Any) -> Any:
-    if name == "dialect":
-        if isinstance(value, str) and value in DIALECTS:
-            return value
-        raise BadRequest(f"Unknown dialect, expected one of {', '.join(DIALECTS)}.")
-    if isinstance(default, StrEnum):
-        kind = type(default)
-        try:
-            return kind(value)
-        except ValueError:
-            raise BadRequest(f"Unknown {name}, expected one of {', '.join(kind)}.") from None
-    if isinstance(default, bool):
-        if isinstance(value, bool):
-            return value
-        raise BadRequest(f"{name} is not true or false.")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
-        raise BadRequest(f"{name} is not a number of seconds from 0 to 3600.")
-    return float(value)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Deliveries under way: in order per connection, retried with backoff, until acknowledged.
 
 Every connection is a lane of which one delivery is under way at a time. Held deliveries stand
-beside their lane. Threads wait on one Condition; nothing polls.
+beside their lane. Threads wait on one Condition; nothing polls. An outbox that is not started has
+no threads: whoever holds it sends what is due by `pump`, on a clock of its own.
 """
 
 import heapq
@@ -46,20 +47,22 @@ class Outbox:
         """Prepare an outbox; `monotonic` counts seconds. `start` starts it."""
         self._send = send
         self._monotonic = monotonic
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._lanes: dict[str, deque[Delivery]] = {}
         self._due: list[tuple[float, int, str]] = []
         self._held: dict[str, list[tuple[Delivery, bool]]] = {}
         self._order = count()
         self._stopped = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"emulator-{n}", daemon=True)
-            for n in range(workers)
-        ]
+        self._workers = workers
+        self._threads: list[threading.Thread] = []
         self.counters = Counters()
 
     def start(self) -> None:
         """Start sending."""
+        self._threads = [
+            threading.Thread(target=self._work, name=f"emulator-{n}", daemon=True)
+            for n in range(self._workers)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -69,8 +72,37 @@ class Outbox:
             self._stopped = True
             self._changed.notify_all()
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join()
+
+    def pump(self) -> int:
+        """Send, on this thread, what is due by the clock, and give how many attempts that were.
+
+        For an outbox that was not started: nothing else sends.
+        """
+        made = 0
+        while self._due and self._due[0][0] <= self._monotonic():
+            delivery = self._lanes[heapq.heappop(self._due)[2]][0]
+            acknowledged = self._send(delivery)
+            with self._changed:
+                self._settle(delivery, acknowledged)
+            made += 1
+        return made
+
+    def next_due(self) -> float | None:
+        """Tell when the next attempt is due, by the clock in seconds; None when none waits."""
+        with self._changed:
+            return self._due[0][0] if self._due else None
+
+    def release(self) -> None:
+        """Let everything that is held back follow now."""
+        with self._changed:
+            for lane in list(self._held):
+                self._release(lane, everything=True)
+
+    def look_again(self) -> None:
+        """Let threads look at the clock again, because it was moved."""
+        with self._changed:
+            self._changed.notify_all()
 
     def put(self, delivery: Delivery, *, hold: bool = False) -> None:
         """Queue a delivery; `hold` keeps it back until a `quiesce` that releases."""
@@ -91,8 +123,7 @@ class Outbox:
         with self._changed:
             while not self._stopped:
                 if not keep_held:
-                    for lane in list(self._held):
-                        self._release(lane, everything=True)
+                    self.release()
                 if not self._lanes:
                     return
                 self._changed.wait()

@@ -1,110 +1,182 @@
-"""The provider's own HTTP API, as far as the emulator has it: the list and whoami."""
+"""The provider's HTTP API as a whole: keys, rate limit and faults in front of the calls.
 
-from typing import Any, Final
+A call goes in and an answer comes out, without network, threads or waiting.
+"""
 
-from flask import Blueprint, Response, jsonify, request
+import hmac
+from collections import Counter
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+from urllib.parse import urlsplit
 
-from api.emulator.emulator import Emulator, read_flag
-from api.emulator.errors import BadRequest
-from api.emulator.world import STATUSES
+from api.emulator.cache import Cache
+from api.emulator.calls import HTML, Answer, Call, Ending
+from api.emulator.connection_calls import list_page
+from api.emulator.errors import (
+    REFUSALS,
+    Forbidden,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    Unauthorized,
+)
+from api.emulator.faults import Dice
+from api.emulator.limiter import Limiter
+from api.emulator.manner import ErrorForm, Manner, RetryAfter
+from api.emulator.routing import Route, find_route
+from api.emulator.visit import Account, Visit
 
-DEFAULT_LIMIT: Final = 10
-MOST_LIMIT: Final = 100
-"""The provider does not publish its maximum."""
-_ONLY_NEWER: Final = ("imported", "lastCheckedAt")
-"""Row keys that the older path does not have."""
-_HTML: Final = "<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></html>\n"
+_HTML: Final = b"<!DOCTYPE html>\n<html><body><h1>502 Bad Gateway</h1></body></html>\n"
 _BEARER: Final = "Bearer "
 
 
-def make_provider(emulator: Emulator) -> Blueprint:
-    """Make the routes under `/v2`."""
-    routes = Blueprint("provider", __name__, url_prefix="/v2")
+class Provider:
+    """Answers calls. The caller holds a lock."""
 
-    @routes.before_request
-    def refuse() -> Response | None:
-        """Ask for the key, and let the faults of the HTTP API strike."""
-        emulator.authorise(_presented_key())
-        return _struck(emulator)
+    def __init__(
+        self,
+        own: Account,
+        foreign: Account,
+        *,
+        dice: Dice,
+        now: Callable[[], int],
+        api_key: str | None,
+        url: str,
+    ) -> None:
+        """Begin with the published manner; `url` is where the Link pages are.
 
-    @routes.after_request
-    def truncate(response: Response) -> Response:
-        """Cut an answer off when the fault strikes."""
-        if emulator.strikes("truncate"):
-            response.set_data(response.get_data()[: len(response.get_data()) // 2])
-        return response
+        `now` gives milliseconds since the epoch, UTC; without `api_key` any key is taken.
+        """
+        self.manner = Manner()
+        """How it answers from now on."""
+        self.url = url
+        """Where the Link pages are, when a call does not say to which host it went."""
+        self.requests: Counter[str] = Counter()
+        """Calls by route and status, such as `GET /v2/connections 200`."""
+        self._accounts = (own, foreign)
+        self._dice = dice
+        self._now = now
+        self._api_key = api_key
+        self._limiter = Limiter()
+        self._cache = Cache()
 
-    @routes.get("/account/connections")
-    def connections() -> dict[str, Any]:
-        """Give a page of the list."""
-        return _page(emulator)
+    def answer(self, call: Call) -> Answer:
+        """Answer a call as the manner and the faults say."""
+        now, name = self._now(), "no such route"
+        try:
+            route = find_route(call, self.manner.paths)
+            name = route.name
+            account = self._authorised(call)
+            answer = self._obey_limit(now) or self._struck_before()
+            answer = answer or self._carry_out(call, route, account, now)
+        except Refused as error:
+            answer = self.refusal(error)
+        self.requests[f"{name} {answer.status}"] += 1
+        answer.wait = self._dice.seconds("slow")
+        return answer
 
-    @routes.get("/connections")
-    def older_connections() -> dict[str, Any]:
-        """Give a page of the list, on the older path."""
-        page = _page(emulator)
-        for row in page["list"]:
-            for name in _ONLY_NEWER:
-                del row[name]
-        return page
+    def base(self, call: Call) -> str:
+        """Give the address under which a call reached the emulator."""
+        host = call.headers.get("host")
+        return self.url if host is None else f"{urlsplit(self.url).scheme}://{host}"
 
-    @routes.get("/account/whoami")
-    def whoami() -> dict[str, Any]:
-        """Say whose key it is."""
-        return {
-            "id": emulator.organisation,
-            "name": "Emulated organisation",
-            "permissions": ["connections:read", "connections:write"],
+    def refusal(self, error: Refused, status: int | None = None) -> Answer:
+        """Make an answer of an error, in the form that the manner says."""
+        text, kind = str(error), error.type
+        if self.manner.errorForm is ErrorForm.DOCUMENTED:
+            body = {"error": text, "type": kind, "requestId": self._dice.token("req_")}
+            if error.action is not None:
+                body["actionRequired"] = error.action
+            return Answer.of(body, status or error.status)
+        name = "message" if self.manner.errorForm is ErrorForm.SDK else "error"
+        return Answer.of({name: text, "code": kind, "details": {}}, status or error.status)
+
+    def _authorised(self, call: Call) -> Account:
+        """Find whose key it is."""
+        key = call.headers.get("apikey")
+        authorization = call.headers.get("authorization", "")
+        if key is None and authorization.startswith(_BEARER):
+            key = authorization.removeprefix(_BEARER)
+        if not key:
+            raise Unauthorized
+        own, foreign = self._accounts
+        if key == self.manner.foreignKey:
+            return foreign
+        asked = self._api_key
+        if asked is not None and not hmac.compare_digest(key.encode(), asked.encode()):
+            raise Unauthorized
+        return own
+
+    def _obey_limit(self, now: int) -> Answer | None:
+        limit = self.manner.rateLimit
+        if limit == 0 or (wait := self._limiter.count(now, limit)) is None:
+            return None
+        return self._limited(wait, now)
+
+    def _limited(self, wait: int, now: int) -> Answer:
+        answer = self.refusal(RateLimited())
+        answer.headers |= {
+            "X-RateLimit-Limit": str(self.manner.rateLimit or 60),
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": str(now // 1000 + wait),
         }
+        if self.manner.retryAfter is RetryAfter.SECONDS:
+            answer.headers["Retry-After"] = str(wait)
+        if self.manner.retryAfter is RetryAfter.DATE:
+            answer.headers["Retry-After"] = formatdate(now // 1000 + wait, usegmt=True)
+        return answer
 
-    return routes
+    def _struck_before(self) -> Answer | None:
+        """Let the faults strike that keep a call from acting."""
+        strikes = self._dice.strikes
+        if strikes("lostRequest"):
+            return Answer(status=503, ending=Ending.LOST)
+        if strikes("html"):
+            return Answer(status=502, headers={"Content-Type": HTML}, body=_HTML)
+        if strikes("http401"):
+            return self.refusal(REFUSALS[self.manner.refusal]())
+        if strikes("http403"):
+            return self.refusal(Forbidden())
+        if strikes("http429"):
+            return self._limited(self.manner.retryAfterSeconds, self._now())
+        if strikes("http5xx"):
+            return self.refusal(ServerFailed(), self._dice.choose(500, 502, 503))
+        return None
 
+    def _carry_out(self, call: Call, route: Route, account: Account, now: int) -> Answer:
+        """Let the call act, then let the faults strike that hurt its answer."""
+        visit = Visit(
+            call=call,
+            account=account,
+            manner=self.manner,
+            argument=route.argument,
+            whole=route.whole,
+            base=self.base(call),
+            now=now,
+        )
+        listed = route.handler is list_page
+        key = f"{account.organisation.id} {call.target}" if listed else None
+        answer = self._cache.lookup(key, self.manner, now)
+        if answer is None:
+            answer = self._handled(route, visit)
+            self._cache.keep(key, answer, self.manner, now)
+        return self._struck_after(answer)
 
-def _presented_key() -> str | None:
-    key = request.headers.get("apikey")
-    if key is not None:
-        return key
-    authorization = request.headers.get("Authorization", "")
-    return authorization.removeprefix(_BEARER) if authorization.startswith(_BEARER) else None
+    def _handled(self, route: Route, visit: Visit) -> Answer:
+        try:
+            return route.handler(visit)
+        except Refused as error:
+            return self.refusal(error)
 
-
-def _struck(emulator: Emulator) -> Response | None:
-    if emulator.strikes("html"):
-        return Response(_HTML, status=502, mimetype="text/html")
-    if emulator.strikes("http429"):
-        limited = error_answer(emulator, 429, "RATE_LIMIT_EXCEEDED", "Too many requests.")
-        limited.headers.update({"Retry-After": "1", "X-RateLimit-Remaining": "0"})
-        return limited
-    if emulator.strikes("http5xx"):
-        status = emulator.choose(500, 502, 503)
-        return error_answer(emulator, status, "INTERNAL_ERROR", "Something went wrong.")
-    return None
-
-
-def error_answer(emulator: Emulator, status: int, kind: str, text: str) -> Response:
-    """Make an answer in the provider's form of errors."""
-    response = jsonify({"error": text, "type": kind, "requestId": emulator.request_id()})
-    response.status_code = status
-    return response
-
-
-def _page(emulator: Emulator) -> dict[str, Any]:
-    status = request.args.get("status")
-    if status is not None and status not in STATUSES:
-        raise BadRequest(f"Unknown status, expected one of {', '.join(STATUSES)}.")
-    found, more = emulator.page(
-        status=status,
-        imported=read_flag(request.args.get("imported"), "imported"),
-        limit=min(_number("limit", DEFAULT_LIMIT, least=1), MOST_LIMIT),
-        offset=_number("offset", 0, least=0),
-    )
-    return {"list": [one.row() for one in found], "hasMore": more}
-
-
-def _number(name: str, default: int, *, least: int) -> int:
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < least:
-        raise BadRequest(f"{name} is not a whole number from {least}.")
-    return int(text)
+    def _struck_after(self, answer: Answer) -> Answer:
+        strikes = self._dice.strikes
+        if strikes("late5xx"):
+            return self.refusal(ServerFailed(), self._dice.choose(500, 502, 503))
+        if strikes("truncate"):
+            answer.body = answer.body[: len(answer.body) // 2]
+        if strikes("cut"):
+            answer.ending = Ending.CUT
+        if strikes("lostAnswer"):
+            answer.ending = Ending.LOST
+        return answer

@@ -11,6 +11,7 @@ from waitress.server import create_server
 
 from api.emulator.app import create_emulator_app
 from api.emulator.emulator import Emulator
+from api.emulator.wire import Channel
 
 _MOST_BODY: Final = 1 << 20
 _THREADS: Final = 8
@@ -27,6 +28,8 @@ class EmulatorServer:
         """
         # its warnings of a queue are about threads that wait in quiesce, as they should
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        # and those of answers that are shorter than they said about answers that are cut
+        logging.getLogger(Channel.task_class.logger.name).setLevel(logging.ERROR)
         self.emulator = emulator
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
@@ -38,10 +41,13 @@ class EmulatorServer:
             threads=_THREADS,
             max_request_body_size=_MOST_BODY,
             ident="ofauth-emulator",
+            log_socket_errors=False,
         )
+        self._server.channel_class = Channel
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
         """Where it listens."""
+        emulator.provider.url = self.url
         self._thread = threading.Thread(target=self._server.run, name="emulator", daemon=True)
 
     def run(self) -> None:

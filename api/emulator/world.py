@@ -4,7 +4,8 @@ Pure and deterministic: the same seed, clock and calls give the same ids, rows a
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from string import ascii_lowercase, digits
@@ -18,6 +19,8 @@ STATUSES: Final = ("active", "awaiting_2fa", "expired")
 DEFAULT_PERMISSIONS: Final = ("profile:read", "messages:read")
 _NAMES: Final = ("Ada", "Bela", "Cleo", "Dina", "Enzo", "Faye", "Gus", "Hana", "Ivo", "June")
 _ALPHABET: Final = ascii_lowercase + digits
+_MOST_FACTS: Final = 1_000_000
+"""How many facts are remembered, newest first to stay."""
 
 
 class Action(StrEnum):
@@ -60,6 +63,11 @@ class Connection:
     imported: bool
     last_checked_at: int
 
+    @property
+    def account(self) -> Any:
+        """The id of the upstream account, None when nobody said it."""
+        return self.user_data.get("id")
+
     def row(self) -> dict[str, Any]:
         """Give the row of the provider's list, with all its ten keys."""
         return {
@@ -87,6 +95,10 @@ class Fact:
     connection: Connection
     """The connection right after it."""
 
+    def as_json(self) -> dict[str, Any]:
+        """Give type, time and the row right after it."""
+        return {"type": self.type, "at": format_millis(self.at), "row": self.connection.row()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
@@ -105,6 +117,11 @@ class World:
         self._rng = rng
         self._now = now
         self._connections: dict[str, Connection] = {}
+        self._gone: dict[str, Connection] = {}
+        self.version = 0
+        """Another number whenever a connection came, changed or went."""
+        self.facts: deque[Fact] = deque(maxlen=_MOST_FACTS)
+        """What happened, in the order in which it did."""
 
     def create(
         self, details: Details, *, status: str = "active", imported: bool = False, at: int | None
@@ -129,8 +146,7 @@ class World:
             imported=imported,
             last_checked_at=moment,
         )
-        self._connections[connection.id] = connection
-        return Fact("connection.created", moment, connection)
+        return self._happened("connection.created", moment, connection)
 
     def act(
         self, connection_id: str, action: Action, details: Details, *, at: int | None
@@ -142,23 +158,66 @@ class World:
         Raises:
             UnknownConnection: there is no such connection.
         """
-        known = self._connections.get(connection_id)
-        if known is None:
-            raise UnknownConnection
+        known = self.get(connection_id)
         if action in _ONCE and known.status == _TURNS[action]:
             return known, None
         moment = max(self._now(), known.updated_at + 1) if at is None else at
         changed = _changed(known, action, details, moment)
-        if action is Action.DISCONNECT:
-            del self._connections[connection_id]
-        else:
-            self._connections[connection_id] = changed
-        return changed, Fact(_WEBHOOKS.get(action, "connection.updated"), moment, changed)
+        fact = self._happened(_WEBHOOKS.get(action, "connection.updated"), moment, changed)
+        return changed, fact
+
+    def change_password(self, connection_id: str, *, at: int | None) -> list[Fact]:
+        """Let a creator change the password: every connection of the account expires.
+
+        Raises:
+            UnknownConnection: there is no such connection.
+        """
+        account = self.get(connection_id).account
+        same = [one.id for one in self._connections.values() if one.account == account]
+        turns = [self.act(one, Action.EXPIRE, Details(), at=at)[1] for one in same]
+        return [fact for fact in turns if fact is not None]
+
+    def get(self, connection_id: str) -> Connection:
+        """Give a connection that exists.
+
+        Raises:
+            UnknownConnection: there is no such connection.
+        """
+        known = self._connections.get(connection_id)
+        if known is None:
+            raise UnknownConnection
+        return known
+
+    def exists(self, connection_id: str) -> bool:
+        """Tell whether there is such a connection."""
+        return connection_id in self._connections
+
+    def remembered(self, connection_id: str) -> Connection | None:
+        """Give a connection, also one that was deleted, as it was last; None for a strange id."""
+        return self._connections.get(connection_id) or self._gone.get(connection_id)
 
     def connections(self) -> list[Connection]:
         """Give the connections that exist, newest first."""
         everything = self._connections.values()
         return sorted(everything, key=lambda one: (one.created_at, one.id), reverse=True)
+
+    def gone(self) -> Sequence[str]:
+        """Give the ids of the connections that were deleted, first to last."""
+        return tuple(self._gone)
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def _happened(self, kind: str, moment: int, connection: Connection) -> Fact:
+        """Let a connection be as a fact leaves it."""
+        if kind == "connection.disconnected":
+            self._gone[connection.id] = self._connections.pop(connection.id)
+        else:
+            self._connections[connection.id] = connection
+        self.version += 1
+        fact = Fact(kind, moment, connection)
+        self.facts.append(fact)
+        return fact
 
     def _text(self, length: int) -> str:
         return "".join(self._rng.choices(_ALPHABET, k=length))
