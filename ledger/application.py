@@ -11,7 +11,9 @@ from ledger.domain.errors import LedgerError
 from ledger.erasure import Erased, Erasure
 from ledger.observations import (
     Delivery,
+    Happened,
     ListedRow,
+    Noted,
     Observation,
     Outcome,
     Prepared,
@@ -26,8 +28,10 @@ from ledger.recorders.base import AmbiguousCommit, Head, Log, NewRow, Seen
 __all__ = [
     "Delivery",
     "Erased",
+    "Happened",
     "Ledger",
     "ListedRow",
+    "Noted",
     "Observation",
     "Outcome",
     "Recorded",
@@ -134,6 +138,10 @@ class Ledger:
                 return Prepared(
                     observation, observation.evidence, connection=str(observation.row["id"])
                 )
+            case Noted(claim, evidence):
+                return Prepared(observation, evidence.stream, connection=claim.connection_id)
+            case Happened(stream):
+                return Prepared(observation, stream)
 
     def _parked_body(self, stream: str) -> bytes:
         position = self.log.first_positions([stream]).get(stream)

@@ -23,7 +23,16 @@ from ledger.domain.events import (
     Signed,
 )
 from ledger.domain.words import connection_stream, message_label
-from ledger.observations import Delivery, ListedRow, Outcome, Prepared, Recorded, Retry
+from ledger.observations import (
+    Delivery,
+    Happened,
+    ListedRow,
+    Noted,
+    Outcome,
+    Prepared,
+    Recorded,
+    Retry,
+)
 from ledger.ofauth.payloads import Problem, Reading, Said
 from ledger.ofauth.rows import read_row
 from ledger.ofauth.signatures import Verdict
@@ -77,6 +86,10 @@ class Decisions:
                 self.accounts.append(self._retry(prepared))
             case ListedRow() as row:
                 self.accounts.append(self._listed(prepared, row))
+            case Noted() as noted:
+                self.accounts.append(self._noted(prepared, noted))
+            case Happened() as happened:
+                self.accounts.append(self._happened(prepared, happened))
 
     def results(self, positions: Sequence[int]) -> list[Recorded]:
         """Give each observation's outcome, with the positions that the log assigned."""
@@ -228,6 +241,23 @@ class Decisions:
             self._state([(statement, self._names(statement))])
         if len(self.rows) == before:
             return _Account(Outcome.UNCHANGED, listed.evidence, position=self.seen.head.position)
+        return self._account(Outcome.NEW, prepared)
+
+    # what the ledger itself says
+
+    def _noted(self, prepared: Prepared, noted: Noted) -> _Account:
+        statement = Statement(_cut(noted.claim, noted.evidence.observed), noted.evidence)
+        names = self._names(statement)
+        self._state([(statement, names)])
+        if not names:
+            return _Account(Outcome.UNCHANGED, prepared.stream, position=self.seen.head.position)
+        return self._account(Outcome.NEW, prepared)
+
+    def _happened(self, prepared: Prepared, happened: Happened) -> _Account:
+        if happened.event in self._events(happened.stream):
+            return _Account(Outcome.UNCHANGED, prepared.stream, position=self.seen.head.position)
+        salt = None if happened.payload is None else self.entropy(SALT_BYTES)
+        self._append(happened.stream, happened.event, payload=happened.payload, salt=salt)
         return self._account(Outcome.NEW, prepared)
 
     # claims

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ledger.domain.claim import Claim, Evidence
+from ledger.domain.event import Event
 from ledger.domain.words import DELIVERY, connection_stream
 from ledger.ofauth.payloads import Reading
 from ledger.ofauth.signatures import Verdict
@@ -52,7 +54,35 @@ class ListedRow:
     """The stream of the pass."""
 
 
-Observation = Delivery | Retry | ListedRow
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A claim of the ledger's own: the outcome of a command, or what a pass or a link concludes.
+
+    It is named and appended whole like any other, once for each piece of evidence.
+    """
+
+    claim: Claim
+    """What is stated or noted, `identified`."""
+    evidence: Evidence
+    """The stream of the pass or the link, or for a command a name of its own, `command:` and hex
+    digits; the channel `sweep` or `command`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event of a pass or a link itself, appended as it is.
+
+    An event that its stream holds already is not appended again, so that a write in doubt can be
+    repeated.
+    """
+
+    stream: str
+    event: Event
+    payload: bytes | None = None
+    """What is kept beside it and may have to be forgotten."""
+
+
+Observation = Delivery | Retry | ListedRow | Noted | Happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +109,8 @@ class Prepared:
     @property
     def streams(self) -> list[str]:
         """The streams that must be seen to decide."""
-        own = [self.stream] if self.stream.startswith(DELIVERY) else []
+        happened = isinstance(self.observation, Happened)
+        own = [self.stream] if happened or self.stream.startswith(DELIVERY) else []
         return own if self.connection is None else [*own, connection_stream(self.connection)]
 
     @property

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-TIME_FIELDS: Final = frozenset({"createdAt", "updatedAt", "expiredAt", "lastCheckedAt"})
-"""The provider's fields that are times; claims carry them as milliseconds since the epoch, UTC."""
+TIME_FIELDS: Final = frozenset(
+    {"createdAt", "updatedAt", "expiredAt", "lastCheckedAt", "missingSince", "lastListedAt"}
+)
+"""The fields that are times; claims carry them as milliseconds since the epoch, UTC."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -109,6 +109,53 @@ def delete_confirmed(*, at: int = 0) -> Claim:
     return said(Kind.DELETE_CONFIRMED, at, Status.DELETED, {})
 
 
+def deletion_proved(*, at: int = 0) -> Claim:
+    """Not found by the provider, and not listed after that."""
+    return said(Kind.DELETION_PROVED, at, Status.DELETED, {})
+
+
+def invalidated(*, at: int = 0) -> Claim:
+    """The provider's 2xx to our own invalidate."""
+    return said(Kind.INVALIDATED, at, Status.EXPIRED, {})
+
+
+def missing(*, at: int = 0, since: int = 0) -> Claim:
+    """A note: passes have not listed it `since`, and did a minute before."""
+    fields = {"missingSince": NOON + since, "lastListedAt": NOON + since - MINUTE}
+    return said(Kind.MISSING, at, None, fields)
+
+
+def not_found(*, at: int = 0) -> Claim:
+    """A note: the provider does not know it."""
+    return said(Kind.NOT_FOUND, at, None, {})
+
+
+def delete_requested(*, at: int = 0, by: str = "ops", reason: str | None = None) -> Claim:
+    """A note: we were asked to delete it."""
+    return requested(Kind.DELETE_REQUESTED, at, by, reason)
+
+
+def invalidate_requested(*, at: int = 0, by: str = "ops", reason: str | None = None) -> Claim:
+    """A note: we were asked to end its session."""
+    return requested(Kind.INVALIDATE_REQUESTED, at, by, reason)
+
+
+def requested(kind: Kind, at: int, by: str, reason: str | None) -> Claim:
+    """A note of a request of our own."""
+    note = said(kind, at, None, {"requestedBy": by})
+    return replace(note, personal={} if reason is None else {"reason": reason}).identified()
+
+
+def expiry_suspected(*, at: int = 0) -> Claim:
+    """A note: a call was refused for want of a session."""
+    return said(Kind.EXPIRY_SUSPECTED, at, None, {})
+
+
+def forked(*, at: int = 0, **side: str) -> Claim:
+    """A note: a session for another ended in it (`predecessorId`), or its own in `successorId`."""
+    return said(Kind.FORKED, at, None, {"linkId": "link_1", **side})
+
+
 def birth(*, at: int = 0, **fields: Any) -> Claim:
     """The `createdAt` of a row seen for the first time."""
     return said(Kind.BIRTH, at, None, fields)

@@ -1,8 +1,9 @@
 """Seeded histories of one connection, as tangled as the provider can make them.
 
 Webhooks of the three shapes (one without a time of its own, so that a retry may re-stamp it), list
-rows seen for the first time or again, our own deletions, and the same claim told twice. Times are
-drawn from a few close instants, so that ties and deletions before creations are common.
+rows seen for the first time or again, our own commands, what passes and Link sessions conclude, and
+the same claim told twice. Times are drawn from a few close instants, so that ties and deletions
+before creations are common.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,6 +47,10 @@ class _Teller:
             self.ending,
             self.ending_and_row,
             self.again,
+            self.command,
+            self.absence,
+            self.suspicion,
+            self.fork,
         ]
         while len(self.told) < size:
             self.told.extend(self.random.choice(tellers)())
@@ -96,6 +101,50 @@ class _Teller:
         """The provider says that it is gone, or confirms our own command."""
         kind = self.random.choice((Kind.DISCONNECTED, Kind.DISCONNECTED, Kind.DELETE_CONFIRMED))
         yield self.delivered(self.claim(kind, self.instant(), status=Status.DELETED))
+
+    def command(self) -> Iterator[Statement]:
+        """A request of our own, and perhaps what the provider answered, in its whole seconds."""
+        kind = self.random.choice((Kind.DELETE_REQUESTED, Kind.INVALIDATE_REQUESTED))
+        asked = self.instant()
+        yield self.commanded(kind, asked, requestedBy=self.random.choice(("ops", "billing")))
+        waited = self.random.choice((-1_500, 0, 1_000, 9 * MINUTE, 11 * MINUTE))
+        answered = (asked + waited) // 1_000 * 1_000
+        outcome = self.random.choice((Kind.INVALIDATED, Kind.DELETE_CONFIRMED, Kind.EXPIRED, None))
+        if outcome is not None:
+            status = Status.DELETED if outcome is Kind.DELETE_CONFIRMED else Status.EXPIRED
+            yield self.delivered(self.claim(outcome, answered, status=status))
+
+    def absence(self) -> Iterator[Statement]:
+        """Passes do not list it; then the provider does not know it, or a row shows it again."""
+        since = self.instant()
+        found = since + 3 * MINUTE
+        known = self.chance(0.5)
+        if known:
+            told = {"clientReferenceId": "user_1"}
+            yield self.delivered(self.claim(Kind.CREATED, since, Status.ACTIVE, told))
+        fields = {"missingSince": since, "lastListedAt": since - MINUTE}
+        yield self.swept(self.claim(Kind.MISSING, found, None, fields))
+        if self.chance(0.3):
+            yield self.commanded(Kind.NOT_FOUND, found + self.random.choice((0, 1_000)))
+        if self.chance(0.2):
+            yield self.swept(self.claim(Kind.DELETION_PROVED, found + MINUTE, Status.DELETED))
+        if self.chance(0.8):
+            row = self.row_claim(since, found + self.random.choice((1, 4, 15)) * MINUTE)
+            moved = {**row.fields, "clientReferenceId": "user_2"} if known else row.fields
+            yield self.swept(replace(row, fields=moved).identified())
+
+    def suspicion(self) -> Iterator[Statement]:
+        """A call that names it is refused for want of a session."""
+        k = self.instant()
+        if self.chance(0.5):
+            yield self.delivered(self.claim(Kind.UPDATED, k, Status.ACTIVE))
+        yield self.commanded(Kind.EXPIRY_SUSPECTED, k + 1)
+
+    def fork(self) -> Iterator[Statement]:
+        """A Link session for it ended in another connection, or one for another in it."""
+        side = self.random.choice(("predecessorId", "successorId"))
+        fields = {side: self.random.choice(("conn_a", "conn_b")), "linkId": "link_1"}
+        yield self.commanded(Kind.FORKED, self.instant(), **fields)
 
     def ending_and_row(self) -> Iterator[Statement]:
         """An end, and a row answered 9 to 12 minutes later."""
@@ -175,6 +224,9 @@ class _Teller:
             personal={"userData": user_data} if user_data else {},
             flags=flags,
         ).identified()
+
+    def commanded(self, kind: Kind, k: int, **fields: Any) -> Statement:
+        return Statement(self.claim(kind, k, None, fields), Evidence("command:1", "command", k))
 
     def delivered(self, claim: Claim) -> Statement:
         return Statement(claim, Evidence(self.stream(), "documented", claim.k + 500))

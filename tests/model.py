@@ -14,7 +14,17 @@ TEN_MINUTES = 600_000
 ONE_SECOND = 1_000
 ORDER_OF_WORDS = [None, "active", "awaiting_2fa", "expired", "deleted"]
 CREATIONS = ["webhook.created", "row.birth"]
-ENDINGS = ["webhook.disconnected", "command.deleted"]
+ENDINGS = ["webhook.disconnected", "command.deleted", "sweep.deleted"]
+ROWS = ["row", "row.birth", "row.updated", "row.expired"]
+NOTES = {
+    "sweep.missing": "connection.missing",
+    "command.not_found": "connection.confirmed",
+    "command.delete_requested": "connection.deletion_requested",
+    "command.invalidate_requested": "connection.invalidation_requested",
+    "command.expiry_suspected": "connection.expiry_suspected",
+    "link.forked": "connection.forked",
+}
+REQUESTS = {"command.delete_requested": "delete", "command.invalidate_requested": "invalidate"}
 NULL_IS_A_VALUE = ["avatar", "expiredAt"]
 
 
@@ -30,12 +40,14 @@ def model(statements: Sequence[Statement]) -> dict[str, Any]:
         "createdAt": next((c.k for c in claims if c.kind.value in CREATIONS), None),
         "deletedAt": claims[deletion(claims)].k if status(claims) == "deleted" else None,
         "flags": sorted(flags(claims, statements)),
+        **notes(claims),
         "history": [
             {
                 "claim": claim.id,
                 "names": names(claims[:i], claim),
                 "status": status(claims[: i + 1]),
                 "client": client(claims[: i + 1]) or first_client(claims),
+                "cause": cause(claims, i),
             }
             for i, claim in enumerate(claims)
         ],
@@ -67,6 +79,16 @@ def word(claim: Claim) -> str | None:
     if claim.kind.value in ENDINGS:
         return "deleted"
     return None if claim.status is None else claim.status.value
+
+
+def is_note(claim: Claim) -> bool:
+    """Whether it states nothing of the connection's own."""
+    return claim.kind.value in NOTES
+
+
+def statements_among(claims: Sequence[Claim]) -> list[Claim]:
+    """The claims that are no notes."""
+    return [claim for claim in claims if not is_note(claim)]
 
 
 def lives(claims: Sequence[Claim], start: int = 0) -> Iterator[tuple[int, int]]:
@@ -138,12 +160,12 @@ def holds(part: dict[str, Any], name: str) -> bool:
 
 def fields(claims: Sequence[Claim]) -> dict[str, Any]:
     """The fields that may be kept for ever."""
-    return carried([dict(c.fields) for c in claims])
+    return carried([dict(c.fields) for c in statements_among(claims)])
 
 
 def user_data(claims: Sequence[Claim]) -> dict[str, Any]:
     """The creator's own data, key by key."""
-    return carried([dict(c.personal.get("userData") or {}) for c in claims])
+    return carried([dict(c.personal.get("userData") or {}) for c in statements_among(claims)])
 
 
 def references(claims: Sequence[Claim]) -> list[str]:
@@ -166,7 +188,9 @@ def first_client(claims: Sequence[Claim]) -> str | None:
 
 def names(before: Sequence[Claim], claim: Claim) -> list[str]:
     """Name the transition that a claim makes against those before it in the order."""
-    if not before:
+    if is_note(claim):
+        return [NOTES[claim.kind.value]]
+    if not statements_among(before):
         if claim.kind.value in CREATIONS:
             return ["connection.created"]
         return ["connection.discovered"] + ["connection.deleted"] * (word(claim) == "deleted")
@@ -174,7 +198,10 @@ def names(before: Sequence[Claim], claim: Claim) -> list[str]:
     moved = client(before) not in (None, client(after))
     turned = status(before) != status(after)
     changed = fields(before) != fields(after) or user_data(before) != user_data(after)
-    found = ["connection.reassigned"] * moved + [transition(before, after)] * turned
+    found = ["connection.reassigned"] * moved
+    if claim.kind.value in ROWS and notes(before)["missingSince"] is not None:
+        found.append("connection.reappeared")
+    found += [transition(before, after)] * turned
     return found or ["connection.updated" if changed else "connection.confirmed"]
 
 
@@ -189,6 +216,53 @@ def transition(before: Sequence[Claim], after: Sequence[Claim]) -> str:
         return "connection.updated"
     was_in = any(word(claim) in ("active", "expired") for claim in before)
     return "connection.reconnected" if old == "expired" or was_in else "connection.activated"
+
+
+def notes(claims: Sequence[Claim]) -> dict[str, Any]:
+    """What notes come to, question by question."""
+    absent = last_note("sweep.missing", claims)
+    unknown = last_note("command.not_found", claims)
+    suspected = [
+        claim.k
+        for i, claim in enumerate(claims)
+        if claim.kind.value == "command.expiry_suspected"
+        and status(claims[:i]) == "active"
+        and len(spoken(claims[:i])) == len(spoken(claims))
+    ]
+    forks = [dict(c.fields) for c in claims if c.kind.value == "link.forked"]
+    asked = {kind: [c.k for c in claims if c.kind.value == kind] for kind in REQUESTS}
+    return {
+        "missingSince": None if absent is None else absent.fields["missingSince"],
+        "lastListedAt": None if absent is None else absent.fields["lastListedAt"],
+        "notFoundAt": None if unknown is None else unknown.k,
+        "deletionRequestedAt": max(asked["command.delete_requested"], default=None),
+        "invalidationRequestedAt": max(asked["command.invalidate_requested"], default=None),
+        "expirySuspectedAt": min(suspected, default=None),
+        "predecessorId": carried(forks).get("predecessorId"),
+        "successorId": carried(forks).get("successorId"),
+    }
+
+
+def last_note(kind: str, claims: Sequence[Claim]) -> Claim | None:
+    """The last note of a kind of a connection that was there, if nothing was stated since."""
+    for i in reversed(range(len(claims))):
+        if not is_note(claims[i]):
+            return None
+        if claims[i].kind.value == kind and status(claims[:i]) != "deleted":
+            return claims[i]
+    return None
+
+
+def cause(claims: Sequence[Claim], i: int) -> tuple[str, str, int] | None:
+    """The last of our own requests up to ten minutes before an expiry, or two seconds after it."""
+    if status(claims[: i + 1]) != "expired" or status(claims[:i]) == "expired":
+        return None
+    near = [
+        (REQUESTS[c.kind.value], c.fields["requestedBy"], c.k)
+        for c in claims
+        if c.kind.value in REQUESTS and -2_000 <= claims[i].k - c.k <= TEN_MINUTES
+    ]
+    return near[-1] if near else None
 
 
 def flags(claims: Sequence[Claim], statements: Sequence[Statement]) -> set[str]:

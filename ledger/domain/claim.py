@@ -17,10 +17,13 @@ from ledger.domain.status import Status, rank
 CLOCK_TOLERANCE_MS: Final = 300_000
 """How far after its observation a claim may date itself before its time is cut."""
 STAYS: Final = frozenset(
-    {"clientReferenceId", "createdAt", "updatedAt", "expiredAt", "lastCheckedAt", "imported"}
+    {
+        *("clientReferenceId", "createdAt", "updatedAt", "expiredAt", "lastCheckedAt", "imported"),
+        *("missingSince", "lastListedAt", "requestedBy", "predecessorId", "successorId", "linkId"),
+    }
 )
-"""Fields that rest in the event for ever: a reference, times and a truth. All others can be erased,
-because they hold text of others' choosing."""
+"""Fields that rest in the event for ever: references, ids, times, a truth, and who asked. All
+others can be erased, because they hold text of others' choosing."""
 ERASED: Final = "erased"
 """The flag of a claim whose personal part was erased after it was recorded."""
 
@@ -46,6 +49,23 @@ class Kind(StrEnum):
     """The `expiredAt` of an expired row seen for the first time."""
     DELETE_CONFIRMED = "command.deleted"
     """The provider's 2xx to our own DELETE."""
+    INVALIDATED = "command.invalidated"
+    """The provider's 2xx to our own invalidate: the session ended."""
+    DELETION_PROVED = "sweep.deleted"
+    """The provider does not know the connection, and a valid pass after that did not list it."""
+    MISSING = "sweep.missing"
+    """A note: valid passes have not listed it (`missingSince`, `lastListedAt`)."""
+    NOT_FOUND = "command.not_found"
+    """A note: the provider answered a call that names the connection with `RESOURCE_NOT_FOUND`."""
+    DELETE_REQUESTED = "command.delete_requested"
+    """A note: we were asked to delete it (`requestedBy`, and the reason as personal)."""
+    INVALIDATE_REQUESTED = "command.invalidate_requested"
+    """A note: we were asked to end its session (`requestedBy`, and the reason as personal)."""
+    EXPIRY_SUSPECTED = "command.expiry_suspected"
+    """A note: the provider answered a call that names it with a 401 about its session."""
+    FORKED = "link.forked"
+    """A note: a Link session for one connection ended in another (`linkId`, and `successorId` in
+    the one that was meant, `predecessorId` in the one that came of it)."""
 
     @property
     def is_webhook(self) -> bool:
@@ -67,10 +87,25 @@ class Kind(StrEnum):
         """Whether it states the beginning of the connection."""
         return self in _BEGINS
 
+    @property
+    def notes(self) -> bool:
+        """Whether it states nothing of the connection's own: no status, and no field of it.
+
+        A note says what the ledger did, concluded or was told about the connection.
+        """
+        return self in NOTES
+
 
 _WEBHOOKS: Final = frozenset({Kind.CREATED, Kind.UPDATED, Kind.EXPIRED, Kind.DISCONNECTED})
-_ENDS: Final = frozenset({Kind.DISCONNECTED, Kind.DELETE_CONFIRMED})
+_ENDS: Final = frozenset({Kind.DISCONNECTED, Kind.DELETE_CONFIRMED, Kind.DELETION_PROVED})
 _BEGINS: Final = frozenset({Kind.CREATED, Kind.BIRTH})
+NOTES: Final = frozenset(
+    {
+        *(Kind.MISSING, Kind.NOT_FOUND, Kind.DELETE_REQUESTED, Kind.INVALIDATE_REQUESTED),
+        *(Kind.EXPIRY_SUSPECTED, Kind.FORKED),
+    }
+)
+"""The kinds of notes."""
 PLACES: Final = {kind: 0 if kind.begins else 2 if kind.ends else 1 for kind in Kind}
 """Where a kind stands among the claims of one instant: creation first, disconnection last."""
 
@@ -92,11 +127,11 @@ class Claim:
     """`active`, `awaiting_2fa`, `expired`, `deleted`, or none when it says none."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """What it carries, by the provider's names; absent means not said. `clientReferenceId`,
-    `imported` and times rest in the event, all else in its payload: `permissions`,
-    `platformUserId`, `providerStatus`."""
+    `imported`, times and what a note carries rest in the event, all else in its payload:
+    `permissions`, `platformUserId`, `providerStatus`."""
     personal: Mapping[str, Any] = field(default_factory=dict)
-    """What may have to be forgotten: `userData` by key, and `extra` with unknown fields. It rests
-    in the payload and is empty in the event."""
+    """What may have to be forgotten: `userData` by key, `extra` with unknown fields, and the
+    `reason` of a request. It rests in the payload and is empty in the event."""
     answered: int | None = None
     """For a list row: when the provider answered, milliseconds since the epoch, UTC."""
     flags: tuple[str, ...] = ()
@@ -140,7 +175,7 @@ class Evidence:
     """What a claim rests on: a delivery, a pass over the list, or a command."""
 
     stream: str
-    """The stream of the delivery (or sweep, or command) that said it."""
+    """The stream of the delivery (or sweep, or link, or command) that said it."""
     channel: str
     """The signature dialect, `sweep` or `command`."""
     observed: int

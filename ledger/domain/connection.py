@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from ledger.domain.claim import ERASED, Claim, Evidence, Kind, Statement, settle
+from ledger.domain.claim import ERASED, NOTES, Claim, Evidence, Kind, Statement, settle
+from ledger.domain.notes import NAMES, Cause, Notebook, Notes
 from ledger.domain.status import Status
 
 REOPENS_AFTER_MS: Final = 600_000
@@ -26,22 +27,25 @@ class Step(NamedTuple):
     claim: Claim
     evidence: tuple[Evidence, ...]
     names: tuple[str, ...]
-    """The transitions it makes, as event types: one, or two when it also reassigns or ends."""
+    """The transitions it makes, as event types: one, or more when it also reassigns, reappears or
+    ends."""
     status: Status | None
     """The status after it."""
     client: str | None
     """Whose history it belongs to: the reference in force, or the first one learned later."""
     changes: Mapping[str, tuple[Any, Any]]
     """What it changed: name to (before, after); `status` and fields, `userData` by key."""
+    cause: Cause | None = None
+    """Of an expiry: the request of our own that it followed."""
 
     @property
     def changed(self) -> bool:
-        """Whether it changed anything; what was erased is taken to have done so."""
-        return bool(self.changes) or ERASED in self.claim.flags
+        """Whether it changed anything; what was erased of a statement is taken to have done so."""
+        return bool(self.changes) or (ERASED in self.claim.flags and not self.claim.kind.notes)
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection(Notes):
     """What is true of one connection by the claims folded; absent facts are None."""
 
     id: str
@@ -121,10 +125,15 @@ class _Walk:
         self.deleted_at: int | None = None
         self.spoken: list[tuple[int, Status]] = []
         self.flags: set[str] = set()
+        self.stated = False
+        self.notes: Notebook | None = None
 
     def take(self, claim: Claim, evidence: tuple[Evidence, ...]) -> None:
         """Apply the next claim in the order."""
-        before, first = self.status, not self.steps
+        if claim.kind in NOTES:
+            self._note(claim, evidence)
+            return
+        before, first, self.stated = self.status, not self.stated, True
         said = self._heard(claim)
         changes = self._carry(claim)
         turned = said is not None and said is not before
@@ -135,6 +144,10 @@ class _Walk:
         names = self._names(claim, before, said, first=first, changed=changed)
         if not first and changes.get(REFERENCE, (None, None))[0] is not None:
             names = ("connection.reassigned", *names) if turned else ("connection.reassigned",)
+        if self.notes is not None:
+            if self.notes.missing and claim.kind.is_row and not first:
+                names = _reappearing(names, turned)
+            self.notes.heard(said)
         if said is not None:
             self.spoken.append((claim.k, said))
         if claim.status is Status.ACTIVE or claim.status is Status.EXPIRED:
@@ -146,6 +159,15 @@ class _Walk:
         self.steps.append(
             Step(claim, evidence, names, self.status, self.fields.get(REFERENCE), changes)
         )
+
+    def _note(self, note: Claim, evidence: tuple[Evidence, ...]) -> None:
+        """Take down a note, of which nothing but its own name depends on what is known."""
+        if self.notes is None:
+            self.notes = Notebook()
+        self.notes.take(note, self.status)
+        self.flags.update(note.flags)
+        name, client = NAMES[note.kind], self.fields.get(REFERENCE)
+        self.steps.append(Step(note, evidence, (name,), self.status, client, _NOTHING))
 
     def _heard(self, claim: Claim) -> Status | None:
         """Give the status that the claim carries, after what a deletion leaves of it."""
@@ -229,7 +251,8 @@ class _Walk:
             created_at=self.created_at,
             deleted_at=self.deleted_at,
             flags=tuple(sorted(flags)),
-            steps=tuple(self._with_clients()),
+            steps=tuple(self._with_causes(self._with_clients())),
+            **({} if self.notes is None else self.notes.held),
         )
 
     def _ambiguous(self) -> bool:
@@ -247,6 +270,26 @@ class _Walk:
         return [
             step if step.client is not None else step._replace(client=first) for step in self.steps
         ]
+
+    def _with_causes(self, steps: list[Step]) -> list[Step]:
+        """Let an expiry say which request of our own it followed."""
+        if self.notes is None:
+            return steps
+        return [
+            step._replace(cause=self.notes.cause(step.claim.k)) if _expires(step) else step
+            for step in steps
+        ]
+
+
+def _expires(step: Step) -> bool:
+    return "status" in step.changes and step.status is Status.EXPIRED
+
+
+def _reappearing(names: tuple[str, ...], turned: bool) -> tuple[str, ...]:
+    """Add to the names of a row that it shows a missing connection."""
+    if "connection.reassigned" in names:
+        return (names[0], "connection.reappeared", *names[1:])
+    return ("connection.reappeared", *names) if turned else ("connection.reappeared",)
 
 
 def _merge(

@@ -1,5 +1,7 @@
 """Everything that can be written into the log: the audit contract.
 
+Deliveries, clients and connections are here, Link sessions in `link_events`, passes over the
+provider's list in `sweep_events`.
 Each class is one immutable event type. `TYPES` maps the short name that is stored to its class; a
 name in it is never changed or reused. A change of an event's form raises its `VERSION` and adds an
 upcast, so that events of every past version replay for ever; an event of a later version than the
@@ -17,6 +19,7 @@ from typing import Final
 from ledger.domain.claim import Statement
 from ledger.domain.event import Event as Event
 from ledger.domain.link_events import LINK_TYPES
+from ledger.domain.sweep_events import SWEEP_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +227,45 @@ class ConnectionDeleted(ConnectionEvent):
 
 
 class ConnectionReappeared(ConnectionEvent):
-    """A list row shows a connection that was deleted: it is still billed."""
+    """A list row shows a connection that was missing, or that was deleted: it is still billed."""
 
     __slots__ = ()
     NAME = "connection.reappeared"
+
+
+class ConnectionMissing(ConnectionEvent):
+    """The provider's list does not show it any more, which proves nothing."""
+
+    __slots__ = ()
+    NAME = "connection.missing"
+
+
+class ConnectionDeletionRequested(ConnectionEvent):
+    """We were asked to delete it; written down before the provider is."""
+
+    __slots__ = ()
+    NAME = "connection.deletion_requested"
+
+
+class ConnectionInvalidationRequested(ConnectionEvent):
+    """We were asked to end its session; written down before the provider is."""
+
+    __slots__ = ()
+    NAME = "connection.invalidation_requested"
+
+
+class ConnectionForked(ConnectionEvent):
+    """A Link session for one connection ended in another."""
+
+    __slots__ = ()
+    NAME = "connection.forked"
+
+
+class ConnectionExpirySuspected(ConnectionEvent):
+    """The provider refused a call for want of a session, and nothing else has said so yet."""
+
+    __slots__ = ()
+    NAME = "connection.expiry_suspected"
 
 
 CONNECTION_TYPES: Final[Mapping[str, type[ConnectionEvent]]] = {
@@ -244,6 +282,11 @@ CONNECTION_TYPES: Final[Mapping[str, type[ConnectionEvent]]] = {
         ConnectionReassigned,
         ConnectionDeleted,
         ConnectionReappeared,
+        ConnectionMissing,
+        ConnectionDeletionRequested,
+        ConnectionInvalidationRequested,
+        ConnectionForked,
+        ConnectionExpirySuspected,
     )
 }
 
@@ -258,6 +301,7 @@ TYPES: Final[Mapping[str, type[Event]]] = {
     **{cls.NAME: cls for cls in _DELIVERY_TYPES},
     ClientErased.NAME: ClientErased,
     **LINK_TYPES,
+    **SWEEP_TYPES,
     **CONNECTION_TYPES,
 }
 """Every event type by its stored name: the only way from a stored name to code."""

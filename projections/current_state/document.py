@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from ledger.domain.claim import Evidence
+from ledger.domain.claim import NOTES, Evidence
 from ledger.domain.connection import Connection, Step
 from ledger.domain.status import Status
 from projections.answers import ClientView, ConnectionView
@@ -29,11 +29,16 @@ def connection_view(connection: Connection) -> ConnectionView:
         updated_at=_updated_at(fields.get("updatedAt"), connection.steps),
         expired_at=_expired_at(connection),
         deleted_at=connection.deleted_at,
+        missing_since=connection.missing_since,
+        deletion_requested_at=connection.deletion_requested_at,
+        expiry_suspected_at=connection.expiry_suspected_at,
         imported=fields.get("imported"),
         last_checked_at=fields.get("lastCheckedAt"),
         last_evidence_at=newest.observed,
         last_evidence_source=source_of(newest.channel),
         stale=False,
+        predecessor_id=connection.predecessor_id,
+        successor_id=connection.successor_id,
         flags=connection.flags,
     )
 
@@ -73,8 +78,10 @@ def _best(live: Sequence[ConnectionView]) -> str | None:
 
 
 def _newest(steps: Sequence[Step]) -> Evidence:
-    newest = steps[0].evidence[0]
-    for step in steps:
+    """Give the newest evidence of what was stated: a note does not make a connection fresher."""
+    stating = [step for step in steps if step.claim.kind not in NOTES] or steps
+    newest = stating[0].evidence[0]
+    for step in stating:
         for evidence in step.evidence:
             later = evidence.observed - newest.observed
             if later > 0 or (later == 0 and evidence.stream > newest.stream):

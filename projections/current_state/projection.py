@@ -46,7 +46,7 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 1
+    version = 2
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS,)
     statements: Sequence[str] = (UPSERT,)

@@ -9,15 +9,16 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from ledger.domain.claim import PLACES
+from ledger.domain.claim import NOTES, PLACES
 from ledger.domain.connection import REFERENCE, Connection, Step
 from ledger.domain.status import rank
 from projections.answers import EvidenceView, HistoryEntry
 from projections.batch import Fact, Stated
 from projections.history.summary import summary
-from projections.times import readable, source_of
+from projections.times import readable, rfc3339, source_of
 
 REASSIGNED: Final = "connection.reassigned"
+REAPPEARED: Final = "connection.reappeared"
 Changes = Mapping[str, tuple[Any, Any]]
 
 
@@ -36,6 +37,12 @@ class Details(Struct, frozen=True, array_like=True, gc=False):
     flags: tuple[str, ...]
     evidence: tuple[tuple[str, str, int], ...]
     """Of each piece: its stream, its channel, and when it reached us."""
+    note: str | None = None
+    """The kind of a note."""
+    reason: str | None = None
+    """The one that came with a request."""
+    cause: tuple[str, str | None, int] | None = None
+    """Of an expiry that followed a request of our own: which, who asked, and when."""
 
 
 class Placed(NamedTuple):
@@ -84,7 +91,7 @@ class Placed(NamedTuple):
             recorded_at=details.recorded_at,
             source=source_of(channel),
             late=details.late,
-            summary=summary(self.type, details.status, changes),
+            summary=summary(self.type, details.status, changes, details.note),
             data={"changes": changes, "status": details.status, **_carried(details)},
             evidence=tuple([EvidenceView(None, *evidence) for evidence in details.evidence]),
         )
@@ -96,6 +103,11 @@ def _carried(details: Details) -> dict[str, Any]:
         carried["userData"] = dict(sorted(details.user_data.items()))
     if details.flags:
         carried["flags"] = sorted(details.flags)
+    if details.reason is not None:
+        carried["reason"] = details.reason
+    if details.cause is not None:
+        request, by, at = details.cause
+        carried["cause"] = {"request": request, "requestedBy": by, "requestedAt": rfc3339(at)}
     return carried
 
 
@@ -121,12 +133,18 @@ def entries_of(
     placed: list[Placed] = []
     for i in range(start, len(steps)):
         step, own = steps[i], recorded[i]
-        for name in step.names:
-            entry = _entry(step, name, own, bound, i in late)
-            if len(step.names) > 1 and name is not step.names[0]:
-                entry = entry._replace(n=int(entry.position == placed[-1].position))
-            placed.append(entry)
+        entries = [_entry(step, name, own, bound, i in late) for name in step.names]
+        placed += entries if len(entries) == 1 else _numbered(entries)
     return placed
+
+
+def _numbered(entries: Iterable[Placed]) -> list[Placed]:
+    """Tell the entries of one step apart that rest on the same event."""
+    numbered: list[Placed] = []
+    for entry in entries:
+        n = sum(other.position == entry.position for other in numbered)
+        numbered.append(entry._replace(n=n))
+    return numbered
 
 
 def _recorded(steps: Sequence[Step], stated: Sequence[Stated]) -> list[Sequence[Fact]]:
@@ -169,6 +187,9 @@ def _entry(
         claim.personal.get("userData"),
         claim.flags,
         tuple([(e.stream, e.channel, e.observed) for e in step.evidence]),
+        claim.kind.value if claim.kind in NOTES else None,
+        claim.personal.get("reason"),
+        step.cause if name == step.names[-1] else None,
     )
     return Placed(
         client,
@@ -184,7 +205,12 @@ def _entry(
 
 
 def _share(name: str, step: Step) -> Changes:
-    """Give what belongs to one of two entries of a step that gives the connection away."""
+    """Give what belongs to one of several entries of a step.
+
+    Another reference belongs to the reassignment, all else to the transition of the status.
+    """
+    if name == REAPPEARED and step.names[-1] != REAPPEARED:
+        return {}
     if REASSIGNED not in step.names:
         return step.changes
     return {

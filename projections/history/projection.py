@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ledger.domain.notes import REQUESTS
 from ledger.domain.words import CONNECTION, connection_of
 from projections.base import Params, Table, Write
 from projections.batch import Told, statements
@@ -59,7 +60,7 @@ class History:
     """What happened to each client's connections."""
 
     name = "history"
-    version = 1
+    version = 2
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (ENTRIES, BINDINGS)
     statements: Sequence[str] = (FORGET, DELETE, UPSERT, BIND)
@@ -94,8 +95,8 @@ class History:
 def _first_changed(told: Told) -> int | None:
     """Give the number of steps that the new facts leave as they were; None if not at once clear.
 
-    They do when everything new comes after everything old and tells nothing more about it. This
-    spares most batches the second fold.
+    They do when everything new comes after everything old and tells nothing more about it, as a
+    request of our own may. This spares most batches the second fold.
     """
     if told.connection is None or told.fresh:
         return None
@@ -109,6 +110,8 @@ def _first_changed(told: Told) -> int | None:
         step.claim.id in new for step in steps[same:]
     )
     if not in_order or not old.isdisjoint(new):
+        return None
+    if any(step.claim.kind in REQUESTS for step in steps[same:]):
         return None
     owned = bool(bindings(statements(told.old))) or steps[0].client is None
     return same if owned else None

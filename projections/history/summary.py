@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from typing import Final
 
+from ledger.domain.claim import Kind
+
 STATUS_WORDS: Final = {
     None: "in a state not told yet",
     "active": "active",
@@ -17,15 +19,30 @@ _FIXED: Final = {
     "connection.reconnected": "The session is good again: the connection is active.",
     "connection.reassigned": "The connection was given to another client.",
     "connection.deleted": "The connection was removed for good.",
-    "connection.reappeared": "The provider lists the connection again after its deletion.",
+    "connection.missing": "The provider's list does not show the connection any more.",
+    "connection.deletion_requested": "The deletion of the connection was requested.",
+    "connection.invalidation_requested": "The end of the connection's session was requested.",
+    "connection.forked": "A Link session for one connection ended in another.",
+    "connection.expiry_suspected": "A call was refused for want of a session: it may have ended.",
 }
+_NOT_FOUND: Final = "The provider answered that it does not know the connection."
 
 
-def summary(name: str, status: str | None, changed: Collection[str]) -> str:
-    """Say what an entry of this type tells, with the status after it and what it changed."""
+def summary(
+    name: str, status: str | None, changed: Collection[str], note: str | None = None
+) -> str:
+    """Say what an entry of this type tells, with the status after it and what it changed.
+
+    `note` is the kind of a note.
+    """
     state = STATUS_WORDS[status]
     if name in _FIXED:
         return _FIXED[name]
+    if note == Kind.NOT_FOUND:
+        return _NOT_FOUND
+    if name == "connection.reappeared":
+        after = " after its deletion" if "status" in changed else ""
+        return f"The provider lists the connection again{after}."
     if name == "connection.created":
         return f"The connection was created, {state}."
     if name == "connection.discovered":

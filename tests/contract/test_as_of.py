@@ -11,6 +11,7 @@ import pytest
 from ledger.domain.claim import Statement
 from ledger.domain.events import ConnectionCreated
 from ledger.recorders.codec import to_row
+from projections.current_state.projection import CurrentState
 from tests.builders import NOON as NOW
 from tests.given import MINUTE, NOON, as_statement, created, expired, stamped, updated
 from tests.histories import history
@@ -115,7 +116,7 @@ def test_the_answer_names_what_it_rests_on(views: Views) -> None:
     assert (old.position, old.projection, old.version, old.generation) == (
         then.position,
         "current_state",
-        1,
+        CurrentState.version,
         1,
     )
     assert (old.value.status, new.value.status) == ("active", "expired")

@@ -18,7 +18,17 @@ from projections.opening import find_store, open_store
 from projections.questions import Questions
 from projections.runner import Runner
 from tests.builders import NOON, delivery, open_ledger, webhook
-from tests.given import MINUTE, as_statement, created, delivered, disconnected, expired, updated
+from tests.given import (
+    MINUTE,
+    SECOND,
+    as_statement,
+    created,
+    delivered,
+    disconnected,
+    expired,
+    invalidate_requested,
+    updated,
+)
 from tests.histories import history
 from tests.projected import DAY_MS, Views, about, dump
 
@@ -59,6 +69,20 @@ def test_views_are_the_same_however_the_log_is_cut_into_batches(views: Views, se
         other = views.open(generation)
         views.catch_up(other, limit)
         assert dump(other) == whole
+
+
+def test_a_request_that_is_told_after_the_expiry_it_caused_is_told_with_it(views: Views) -> None:
+    """The provider dates in whole seconds, so what comes later may explain what is in the view."""
+    views.tell(as_statement(created(client="a")), as_statement(expired(at=SECOND)))
+    views.catch_up()
+    views.tell(as_statement(invalidate_requested(at=SECOND + 400, by="ops")))
+    views.catch_up()
+    answer = views.questions.client_history("a", limit=9)
+    assert answer is not None
+    assert answer.value.items[1].data["cause"]["requestedBy"] == "ops"
+    other = views.open(2)
+    views.catch_up(other)
+    assert dump(other) == dump(views.store)
 
 
 def test_the_current_view_is_the_same_in_every_order_of_arrival(views: Views) -> None:

@@ -17,6 +17,10 @@ from tests.model import model
 HISTORIES = 2_000
 CHUNK = 100
 RANDOM_ORDERS = 200
+NOTED = (
+    *("missingSince", "lastListedAt", "notFoundAt", "expirySuspectedAt", "deletionRequestedAt"),
+    *("invalidationRequestedAt", "predecessorId", "successorId"),
+)
 View = dict[str, Any]
 Fold = Callable[[Sequence[Statement]], View]
 
@@ -32,12 +36,21 @@ def canonical(connection: Connection) -> View:
         "createdAt": connection.created_at,
         "deletedAt": connection.deleted_at,
         "flags": list(connection.flags),
+        "missingSince": connection.missing_since,
+        "lastListedAt": connection.last_listed_at,
+        "notFoundAt": connection.not_found_at,
+        "deletionRequestedAt": connection.deletion_requested_at,
+        "invalidationRequestedAt": connection.invalidation_requested_at,
+        "expirySuspectedAt": connection.expiry_suspected_at,
+        "predecessorId": connection.predecessor_id,
+        "successorId": connection.successor_id,
         "history": [
             {
                 "claim": step.claim.id,
                 "names": list(step.names),
                 "status": step.status,
                 "client": step.client,
+                "cause": step.cause,
             }
             for step in connection.steps
         ],
@@ -89,13 +102,13 @@ def test_what_the_ledger_keeps_is_enough_in_every_order() -> None:
             assert folded(kept) == expected, f"history {seed}"
 
 
-def test_a_new_statement_makes_at_most_two_events_in_any_order() -> None:
-    """Naming never fails, and gives nothing, one event, or a reassignment or discovery and one."""
+def test_a_new_statement_makes_at_most_three_events_in_any_order() -> None:
+    """Naming never fails: a row can reassign a missing connection and change its status."""
     for seed in range(300):
         statements = history(seed)
         order = Random(seed).sample(statements, len(statements))
         for i, statement in enumerate(order):
-            assert 0 <= len(names_of(CONNECTION, order[:i], statement)) <= 2
+            assert 0 <= len(names_of(CONNECTION, order[:i], statement)) <= 3
 
 
 def test_the_histories_reach_every_name_status_and_flag() -> None:
@@ -105,14 +118,21 @@ def test_the_histories_reach_every_name_status_and_flag() -> None:
         view = model(history(seed))
         seen.update({name for step in view["history"] for name in step["names"]})
         seen.update({view["status"], *view["flags"]})
+        seen.update(name for name in NOTED if view[name] is not None)
+        seen.update({"cause"} if any(step["cause"] for step in view["history"]) else ())
+        seen.update(f"{len(step['names'])} names" for step in view["history"])
     expected = {
         *(None, "active", "awaiting_2fa", "expired", "deleted"),
         *("inferred", "ambiguous", "after_deletion", "still_billed", "test", "unknown_status"),
+        *NOTED,
+        *("cause", "1 names", "2 names", "3 names"),
         *(
             f"connection.{name}"
             for name in (
                 *("created", "discovered", "awaiting_2fa", "activated", "expired"),
                 *("reconnected", "updated", "confirmed", "reassigned", "deleted", "reappeared"),
+                *("missing", "deletion_requested", "invalidation_requested", "forked"),
+                "expiry_suspected",
             )
         ),
     }

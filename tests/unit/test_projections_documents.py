@@ -11,9 +11,13 @@ from tests.given import (
     Said,
     active,
     created,
+    delete_requested,
     delivered,
     disconnected,
     expired,
+    expiry_suspected,
+    forked,
+    missing,
     row,
     swept,
     updated,
@@ -73,10 +77,28 @@ def test_a_blocked_stream_is_flagged() -> None:
     assert blocked.flags == ("blocked", *base.flags)
 
 
-def test_facts_of_later_work_are_absent() -> None:
-    """Nothing is guessed."""
-    seen = shown(created())
-    assert (seen.missing_since, seen.duplicate_of, seen.predecessor_id) == (None, None, None)
+def test_a_note_does_not_make_a_connection_fresher() -> None:
+    """Only a statement does; a connection known by notes alone is as old as they are."""
+    gone = shown(created(), missing(at=9 * HOUR), at=9 * HOUR)
+    assert (gone.last_evidence_at, gone.stale) == (NOON, True)
+    assert shown(delete_requested(at=MINUTE)).last_evidence_at == NOON + MINUTE
+
+
+def test_what_is_noted_is_shown() -> None:
+    """Each under its own name; what nobody noted is absent."""
+    seen = shown(
+        created(),
+        expiry_suspected(at=1),
+        delete_requested(at=2),
+        forked(at=3, successorId="conn_2"),
+        missing(at=4, since=MINUTE),
+    )
+    assert (seen.expiry_suspected_at, seen.deletion_requested_at) == (NOON + 1, NOON + 2)
+    assert (seen.successor_id, seen.predecessor_id) == ("conn_2", None)
+    assert seen.missing_since == NOON + MINUTE
+    assert shown(created(), forked(at=1, predecessorId="conn_0")).predecessor_id == "conn_0"
+    bare = shown(created())
+    assert (bare.missing_since, bare.deletion_requested_at, bare.expiry_suspected_at) == (None,) * 3
 
 
 def of_status(status: str | None, **more: Any) -> ConnectionView:

@@ -1,6 +1,7 @@
 """How history entries are made from the claims of one connection."""
 
 from dataclasses import replace
+from itertools import permutations
 
 from ledger.domain.claim import Claim, Statement
 from ledger.domain.connection import fold
@@ -18,9 +19,15 @@ from tests.given import (
     awaiting_2fa,
     birth,
     created,
+    delete_requested,
     delivered,
     disconnected,
     expired,
+    expiry_suspected,
+    forked,
+    invalidate_requested,
+    missing,
+    not_found,
     row,
     stamped,
     swept,
@@ -141,6 +148,20 @@ def test_two_names_that_share_a_stored_event_are_told_apart() -> None:
     assert [one.entry.recorded_as for one in found[2:]] == ["connection.expired", None]
 
 
+def test_three_names_are_told_apart_whichever_of_them_were_recorded() -> None:
+    """The number counts those of the step that rest on the same event."""
+    again = row(at=3 * MINUTE, answered=3 * MINUTE, client="b", status=Status.EXPIRED)
+    late = (created(client="a"), missing(at=2 * MINUTE), expired(at=MINUTE))
+    for order in permutations([again, *late]):
+        numbers = [(one.position, one.n) for one in placed(*order)]
+        assert len(set(numbers)) == len(numbers)
+    found = placed(again, *late)
+    assert [(one.type.removeprefix("connection."), one.position, one.n) for one in found[3:]] == [
+        ("reassigned", 1, 0),
+        ("reappeared", 1, 1),
+    ]
+
+
 def test_a_reference_that_was_learned_late_counts_backwards_from_then_on() -> None:
     """The whole life is the client's, but bound only since the position that said so."""
     found = placed(expired(), active(at=MINUTE), updated(at=2 * MINUTE, client="a"))
@@ -197,6 +218,13 @@ def test_every_name_has_a_sentence_without_ids() -> None:
         updated(at=5 * MINUTE, client="user_2"),
         disconnected(at=6 * MINUTE),
         row(at=30 * MINUTE, answered=30 * MINUTE),
+        missing(at=40 * MINUTE),
+        delete_requested(at=41 * MINUTE),
+        invalidate_requested(at=42 * MINUTE),
+        forked(at=43 * MINUTE, successorId="conn_2"),
+        expiry_suspected(at=44 * MINUTE),
+        not_found(at=45 * MINUTE),
+        row(at=50 * MINUTE, answered=50 * MINUTE),
     )
     assert [entry.type.removeprefix("connection.") for entry in found] == [
         "created",
@@ -207,11 +235,58 @@ def test_every_name_has_a_sentence_without_ids() -> None:
         "reassigned",
         "deleted",
         "reappeared",
+        "missing",
+        "deletion_requested",
+        "invalidation_requested",
+        "forked",
+        "expiry_suspected",
+        "confirmed",
+        "reappeared",
     ]
+    assert found[-2].summary == "The provider answered that it does not know the connection."
+    assert found[7].summary == "The provider lists the connection again after its deletion."
+    assert found[-1].summary == "The provider lists the connection again."
     for entry in found:
         assert entry.summary.endswith(".")
         assert "user_" not in entry.summary
         assert CONNECTION not in entry.summary
+        assert "conn_2" not in entry.summary
+
+
+def test_a_request_tells_who_asked_and_why_and_the_expiry_that_follows_tells_of_it() -> None:
+    """The reason only where it can be erased with the request."""
+    found = entries(
+        created(client="a"),
+        invalidate_requested(at=MINUTE, by="ops", reason="left the agency"),
+        expired(at=2 * MINUTE, client="b"),
+    )
+    assert found[1].data == {
+        "changes": {},
+        "status": "active",
+        "requestedBy": "ops",
+        "reason": "left the agency",
+    }
+    assert "cause" not in found[2].data
+    assert found[3].data["cause"] == {
+        "request": "invalidate",
+        "requestedBy": "ops",
+        "requestedAt": "2024-01-15T12:01:00.000Z",
+    }
+    assert [types(found)[i][0] for i in (2, 3)] == ["reassigned", "expired"]
+
+
+def test_a_row_that_shows_a_missing_connection_leaves_the_changes_to_the_transition() -> None:
+    """Each change is told once; times that a note carries are RFC 3339."""
+    found = entries(
+        created(),
+        missing(at=MINUTE, since=30 * SECOND),
+        row(at=2 * MINUTE, answered=3 * MINUTE, status=Status.EXPIRED),
+    )
+    assert found[1].data["missingSince"] == "2024-01-15T12:00:30.000Z"
+    assert [(entry.type, entry.data["changes"]) for entry in found[2:]] == [
+        ("connection.reappeared", {}),
+        ("connection.expired", {"status": {"from": "active", "to": "expired"}}),
+    ]
 
 
 def test_flags_of_a_claim_are_told_with_it() -> None:
