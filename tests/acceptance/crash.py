@@ -13,8 +13,9 @@ import json
 import random
 import socket
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -75,11 +76,12 @@ class Senders:
     def __init__(self, port: int, work: Sequence[Signed]) -> None:
         self.journal: list[tuple[Signed, int]] = []
         self.refused: list[int] = []
-        self.in_flight = 0
         self.in_flight_at_kills: list[int] = []
         self._port = port
         self._work = deque(work)
         self._changed = threading.Condition()
+        self._sent: dict[int, float] = {}
+        """By thread: when its request was sent to its last byte; answered ones are not in it."""
         self._threads = [threading.Thread(target=self._run) for _ in range(SENDERS)]
         self._started = False
 
@@ -95,19 +97,22 @@ class Senders:
         for thread in self._threads:
             thread.join()
 
-    def await_more(self, answers: int) -> None:
-        """Wait until so many more deliveries were acknowledged and the line is busy."""
+    def strike(self, answers: int, kill: Callable[[], None]) -> None:
+        """Kill after so many more answers, while enough requests are in flight."""
         with self._changed:
             goal = len(self.journal) + answers
             busy = self._changed.wait_for(
-                lambda: len(self.journal) >= goal and self.in_flight >= LEAST_IN_FLIGHT, 120
+                lambda: len(self.journal) >= goal and len(self._sent) >= LEAST_IN_FLIGHT, 120
             )
-        assert busy, "everything was sent before the service could be killed often enough"
+            assert busy, "everything was sent before the service could be killed often enough"
+            # Under the lock, so that no answer that is read now makes the number untrue.
+            self.in_flight_at_kills.append(len(self._sent))
+            kill()
 
-    def note_kill(self) -> None:
-        """Write down how many requests were in flight when the service died."""
+    def note_death(self, died: float) -> None:
+        """Write down how many requests were in flight when the service died, by `monotonic`."""
         with self._changed:
-            self.in_flight_at_kills.append(self.in_flight)
+            self.in_flight_at_kills.append(sum(sent < died for sent in self._sent.values()))
 
     def _run(self) -> None:
         connection = self._connection()
@@ -115,6 +120,7 @@ class Senders:
             status, position = None, 0
             try:
                 connection.request("POST", "/webhooks/ofauth", delivery.body, delivery.headers)
+                self._now_in_flight()
                 response = connection.getresponse()
                 response.read()
                 status = response.status
@@ -139,12 +145,16 @@ class Senders:
         with self._changed:
             if not self._work:
                 return None
-            self.in_flight += 1
             return self._work.popleft()
+
+    def _now_in_flight(self) -> None:
+        with self._changed:
+            self._sent[threading.get_ident()] = time.monotonic()
+            self._changed.notify_all()
 
     def _answered(self, delivery: Signed, status: int | None, position: int) -> None:
         with self._changed:
-            self.in_flight -= 1
+            self._sent.pop(threading.get_ident(), None)
             if status == 204:
                 self.journal.append((delivery, position))
             else:
@@ -177,13 +187,11 @@ def run(service: Service, work: Sequence[Signed], kills: int, seed: int) -> Send
     for number in range(kills):
         if number % 2:
             service.start()
-            senders.await_more(share)
-            service.kill()
+            senders.strike(share, service.kill)
         else:
             service.start(rng.randrange(3, share // SENDERS), next(places))
             senders.start()
-            service.bury()
-        senders.note_kill()
+            senders.note_death(service.bury())
     service.start()
     senders.wait()
     return senders

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,14 @@ class Service:
         self.child.send_signal(signal.SIGTERM)
         return self.child.wait(60)
 
-    def bury(self) -> None:
-        """Wait until it dies by itself, and see that it was killed."""
+    def bury(self) -> float:
+        """Wait until it dies by itself, and see that it was killed; gives when, by `monotonic`."""
         assert self.child is not None
+        # Unlike Popen.wait with a timeout, this returns at the very moment.
+        os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOWAIT)
+        died = time.monotonic()
         assert self.child.wait(120) in (-signal.SIGKILL, -signal.SIGALRM)
+        return died
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""
