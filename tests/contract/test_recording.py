@@ -93,6 +93,20 @@ def test_a_repeat_in_the_same_batch_is_one_too(ledger: Ledger) -> None:
     assert {r.position for r in results} == {ledger.log.read_log(0, 10)[1].position}
 
 
+@pytest.mark.parametrize("at", [NOON, None], ids=["dated", "undated"])
+@pytest.mark.parametrize("apart", [301 * SECOND, 86_400 * SECOND, 400 * 86_400 * SECOND])
+def test_a_repeat_is_one_however_late_it_comes(ledger: Ledger, at: int | None, apart: int) -> None:
+    """A delivery's identity holds for ever, not for a window: providers retry by hand, too."""
+    body = webhook(at=at)
+    (first,) = ledger.record([delivery(body, message_id="msg_1", stamp=NOON // 1000)])
+    stamp = (NOON + apart) // 1000
+    again = delivery(body, message_id="msg_1", stamp=stamp, observed=NOON + apart)
+    (second,) = ledger.record([again])
+    assert (second.outcome, second.position) == (Outcome.REPEATED, first.position)
+    assert topics(ledger) == ["delivery.received", "connection.created", "delivery.repeated"]
+    assert [len(step.evidence) for step in view(ledger).steps] == [1]
+
+
 def test_at_most_sixteen_repeats_are_written_down(ledger: Ledger) -> None:
     """A provider that repeats for ever does not fill the log."""
     body = webhook()
