@@ -208,11 +208,11 @@ class Decisions:
     def _retry(self, prepared: Prepared) -> _Account:
         history = self._events(prepared.stream)
         if not _is_parked(history):
-            return _Account(Outcome.UNCHANGED, prepared.stream)
+            return self._original(prepared, Outcome.UNCHANGED)
         reading = _reading(prepared)
         statements, problem = self._draw(prepared, reading, min(stamps_of(history)))
         if problem is not None:
-            return _Account(Outcome.STILL_PARKED, prepared.stream)
+            return self._original(prepared, Outcome.STILL_PARKED)
         received = history[0]
         assert isinstance(received, DeliveryReceived)
         resolved = DeliveryResolved(

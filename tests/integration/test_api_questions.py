@@ -327,6 +327,8 @@ def test_parked_deliveries_are_listed_and_retried(serving: Serving) -> None:
         assert retried.status_code == 200
         [one] = retried.json["items"]
         assert (one["id"], one["outcome"]) == (item["id"], "still_parked")
+        assert one["position"] == item["position"]
+        assert retried.headers["Ledger-Position"] == str(item["position"])
     assert serving.post("/api/parked/retry", {"ids": ["nothing"]}).status_code == 404
     assert serving.post("/api/parked/retry", {"ids": "x"}).status_code == 422
     assert serving.post("/api/parked/retry", {"all": True}).status_code == 422
