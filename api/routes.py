@@ -10,7 +10,7 @@ from flask_smorest.utils import prepare_response
 from marshmallow import RAISE, Schema
 from webargs.flaskparser import FlaskParser
 
-from api.errors import BAD_REQUEST, CONTENT_TYPE, Problem
+from api.errors import BAD_REQUEST, CONTENT_TYPE, WRONG_MEDIA, Problem
 from api.schemas import Micros, Millis, ProblemSchema, Text, Truth, Whole
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -35,8 +35,11 @@ class StrictParser(FlaskParser):
         """Read a JSON body.
 
         Raises:
-            Problem: it is nested too deep, or holds a number with too many digits.
+            Problem: it is of another type, nested too deep, or a number has too many digits.
         """
+        # Else what a caller asked for in another form would pass for "all of them".
+        if not req.is_json and req.get_data():
+            raise Problem(WRONG_MEDIA, WRONG_MEDIA.advice)
         try:
             return super().load_json(req, schema)
         except (RecursionError, ValueError):

@@ -199,6 +199,15 @@ def test_a_body_that_is_not_json_is_a_problem(small: Serving) -> None:
         assert_problem(response, response.status_code)
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_a_body_of_another_type_is_415(small: Serving, kind: str) -> None:
+    """What cannot be read must not pass for a wish without conditions, such as "all of them"."""
+    headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": kind}
+    for path in ("/api/parked/retry", "/api/projections/rebuild", "/api/clients/forget"):
+        response = small.client.post(path, data=b'{"ids": ["one"]}', headers=headers)
+        assert_problem(response, 415)
+
+
 def test_a_body_over_1_mib_is_413_everywhere(small: Serving) -> None:
     """Not only for webhooks."""
     response = small.post("/api/parked/retry", {"ids": ["x" * 2**20]})
