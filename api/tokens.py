@@ -15,6 +15,7 @@ SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 
 _HASHED = re.compile(r"sha256=([0-9a-f]{64})")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BAD_NAME = "a token's name must be 1 to 64 of A-Z a-z 0-9 . _ -"
 
 
 class BadToken(LedgerError):
@@ -57,7 +58,7 @@ def parse_token(entry: str) -> Token:
     if not secret:
         raise BadToken("an entry must have the form name:scope+scope:token")
     if not _NAME.fullmatch(name):
-        raise BadToken("a token's name must be 1 to 64 of A-Z a-z 0-9 . _ -")
+        raise BadToken(_BAD_NAME)
     hashed = _HASHED.fullmatch(secret)
     if secret.startswith("sha256=") and hashed is None:
         raise BadToken(f"the hash of token {name!r} must be sha256= and 64 lower-case hex digits")
@@ -70,6 +71,8 @@ def hashed_entry(name: str, scopes: Iterable[str], token: str) -> str:
     Raises:
         BadToken: the name or a scope is not allowed.
     """
+    if not _NAME.fullmatch(name):
+        raise BadToken(_BAD_NAME)
     entry = f"{name}:{'+'.join(sorted(scopes))}:sha256={digest_of(token.encode())}"
     parse_token(entry)
     return entry

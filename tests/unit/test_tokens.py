@@ -35,6 +35,13 @@ def test_a_malformed_entry_is_refused(entry: str) -> None:
     assert "abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["", "a:b", "m e"])
+def test_a_bad_name_is_called_a_bad_name(name: str) -> None:
+    """Not a bad scope, although both are read from one text."""
+    with pytest.raises(BadToken, match="name must be"):
+        hashed_entry(name, ["read"], "canary")
+
+
 def test_a_token_shows_its_name_and_scopes_only() -> None:
     """Neither the token nor its digest."""
     assert repr(parse_token("me:write+read:canary")) == "Token(me:read+write)"
