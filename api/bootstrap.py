@@ -13,7 +13,7 @@ from api.arrivals import Arrivals
 from api.forgetting import Forgetting
 from api.health import Readiness, look_at_store
 from api.metrics import Metrics
-from api.services import Services
+from api.services import Services, new_request_id
 from api.settings import Settings
 from ledger.application import Ledger, Recorded
 from ledger.committer import Committer
@@ -175,6 +175,10 @@ class Service:
         self._views = threading.Thread(
             target=self._live.run, args=(self._stop, self._wake), name="projections", daemon=True
         )
+
+    def new_request_id(self) -> str:
+        """Name a request that never reaches the application."""
+        return new_request_id(self.services)
 
     def start(self) -> None:
         """Begin to record and to project."""

@@ -207,10 +207,7 @@ def on_problem(error: Problem) -> Response:
 
 def on_http_exception(error: HTTPException) -> Response:
     """Answer what Flask, werkzeug or webargs refused, with its own `Allow` and `Retry-After`."""
-    status = HTTPStatus(error.code or 500)
-    kind = _BY_STATUS.get(status) or Kind(
-        status.phrase.lower().replace(" ", "-"), status, status.phrase, BAD_REQUEST.advice
-    )
+    kind = _kind_of(error.code or 500)
     detail = _NO_ROUTE if kind is NOT_FOUND else kind.advice
     headers = {
         name: value
@@ -220,6 +217,12 @@ def on_http_exception(error: HTTPException) -> Response:
     data = getattr(error, "data", None) or {}
     errors = list(_field_errors(data.get("messages")))
     return answer(Problem(kind, detail, errors=errors, headers=headers))
+
+
+def refusal(status: int) -> Problem:
+    """Make the problem of a request that the server refuses before the application."""
+    kind = _kind_of(status)
+    return Problem(kind, kind.advice)
 
 
 def on_ledger_error(error: LedgerError) -> Response:
@@ -257,6 +260,13 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, on_http_exception)
     app.register_error_handler(LedgerError, on_ledger_error)
     app.register_error_handler(Exception, on_exception)
+
+
+def _kind_of(code: int) -> Kind:
+    status = HTTPStatus(code)
+    return _BY_STATUS.get(status) or Kind(
+        status.phrase.lower().replace(" ", "-"), status, status.phrase, BAD_REQUEST.advice
+    )
 
 
 def _field_errors(messages: Any) -> Iterator[FieldError]:

@@ -3,13 +3,16 @@
 import contextlib
 import socket
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import waitress
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
+from waitress.task import ErrorTask, WSGITask
 
+from api import errors
+from api.logs import log_request
 from api.server_loop import Loop
 from api.slots import THREADS
 from api.webhooks import MAX_BODY
@@ -46,6 +49,25 @@ class _Task(WSGITask):  # type: ignore[misc]
             super().set_close_on_finish()
 
 
+class _Refusal(ErrorTask):  # type: ignore[misc]
+    """The answer to what waitress refuses before the application: a problem, and a line."""
+
+    def execute(self) -> None:
+        """Answer."""
+        refused = self.request.error
+        request_id = self.channel.server.new_request_id()
+        body = errors.body_of(errors.refusal(refused.code), request_id)
+        self.status = f"{refused.code} {refused.reason}"
+        self.response_headers += [
+            ("Content-Type", errors.CONTENT_TYPE),
+            ("X-Request-Id", request_id),
+        ]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+        log_request(method="-", route="-", status=refused.code, seconds=0, request=request_id)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection on which a sender whose body is too large can read its 413.
 
@@ -53,6 +75,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     """
 
     task_class = _Task
+    error_task_class = _Refusal
     refused = False
     left: int | None = None
     """How many bytes are still thrown away; None before the answer is sent."""
@@ -90,8 +113,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 class Server:
     """A bound address, served by `run` on the caller's thread."""
 
-    def __init__(self, app: "WSGIApplication", host: str, port: int) -> None:
-        """Bind; port 0 takes a free one.
+    def __init__(
+        self, app: "WSGIApplication", host: str, port: int, *, new_request_id: Callable[[], str]
+    ) -> None:
+        """Bind; port 0 takes a free one. `new_request_id` names what never reaches `app`.
 
         Raises:
             OSError: the address cannot be bound.
@@ -109,6 +134,7 @@ class Server:
             ident=None,
         )
         self._server.channel_class = _Channel
+        self._server.new_request_id = new_request_id
         self._server.loop = self._loop = Loop(self._server)
         self._stopping = False
         shown = f"[{host}]" if ":" in host else host

@@ -34,7 +34,7 @@ def serve(host: str, port: int) -> None:
         click.echo(f"Warning: {doubt}", err=True)
     service = open_service(settings(), present=settings)
     try:
-        server = Server(service.app, host, port)
+        server = Server(service.app, host, port, new_request_id=service.new_request_id)
     except (OSError, ValueError) as error:
         service.stop()
         unavailable(f"Cannot listen on {host}:{port} ({error}). Give another --host or --port.")

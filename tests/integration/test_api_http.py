@@ -48,6 +48,15 @@ def status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
+def refused(answer: bytes, status: int, name: str) -> None:
+    """Check a whole answer: the problem of that name, under the id that its header has."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert (status_of(answer), b"Content-Type: " + PROBLEM.encode() in head) == (status, True)
+    problem = json.loads(body)
+    assert (problem["status"], problem["type"].rpartition(":")[2]) == (status, name)
+    assert b"X-Request-Id: " + problem["requestId"].encode() in head
+
+
 def posted(headers: list[tuple[str, str]], body: bytes, *, length: bool = True) -> bytes:
     """A delivery as raw bytes, each header exactly as given."""
     lines = [f"POST {HOOK} HTTP/1.1", "Host: ledger", "Connection: close"]
@@ -116,10 +125,17 @@ def test_chunked_bodies_are_read_whole(serve: Serve) -> None:
 def test_over_1_mib_is_413_before_reading(serve: Serve) -> None:
     """Announced by Content-Length, or found while chunks come in."""
     head = posted([("Content-Length", str(10 * MIB))], b"x" * 10 * MIB, length=False)
-    assert status_of(exchange(serve.port, head)) == 413
+    refused(exchange(serve.port, head), 413, "too-large")
     chunk = b"%x\r\n%s\r\n" % (MIB // 4, b"x" * (MIB // 4))
     raw = posted([("Transfer-Encoding", "chunked")], chunk * 5 + b"0\r\n\r\n", length=False)
-    assert status_of(exchange(serve.port, raw)) == 413
+    refused(exchange(serve.port, raw), 413, "too-large")
+
+
+def test_what_the_server_refuses_is_a_problem_too(serve: Serve) -> None:
+    """A head that is no HTTP, or is too large, never reaches the application."""
+    refused(exchange(serve.port, b"BREW a pot HTTP/1.1\r\n\r\n"), 400, "bad-request")
+    large = b"GET / HTTP/1.1\r\nX-Large: " + b"x" * 70_000 + b"\r\n\r\n"
+    refused(exchange(serve.port, large), 431, "request-header-fields-too-large")
 
 
 def test_exactly_1_mib_is_taken(serve: Serve) -> None:
@@ -148,9 +164,8 @@ def test_hostile_requests_are_never_5xx(serve: Serve) -> None:
         lines.append(b"Content-Length: %d" % len(body))
         answer = exchange(serve.port, b"\r\n".join(lines) + b"\r\n\r\n" + body)
         seen[status_of(answer)] += 1
-        head = answer.lower()
-        if status_of(answer) >= 400 and b"x-request-id" in head:
-            assert PROBLEM.encode() in head
+        if status_of(answer) >= 400:
+            assert b"content-type: " + PROBLEM.encode() in answer.lower()
     assert all(status < 500 for status in seen), seen
     assert {200, 401, 404, 405} <= set(seen)
 

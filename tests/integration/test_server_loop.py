@@ -32,7 +32,7 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 @contextmanager
 def listening(app: WSGIApplication) -> Iterator[tuple[str, int]]:
     """Serve on a free port for the length of a `with` block."""
-    server = Server(app, "127.0.0.1", 0)
+    server = Server(app, "127.0.0.1", 0, new_request_id=lambda: "req_1")
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
         settings = LiveSettings(dict(os.environ) | own, serving=True)
         configure(settings().log_format, sys.stderr)
         service = Service(settings, NothingKept())
-        server = Server(service.app, "127.0.0.1", 0)
+        server = Server(service.app, "127.0.0.1", 0, new_request_id=service.new_request_id)
         signal.signal(signal.SIGTERM, lambda *_: server.stop())
         service.start()
         spare_collector()
