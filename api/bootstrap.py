@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from api.app import create_wsgi
@@ -147,6 +148,8 @@ class Service:
         )
         self._arrivals = Arrivals(lambda: log.head().position, time.monotonic)
         quarantine = open_quarantine(present)
+        with suppress(OSError):  # no reason not to take webhooks
+            quarantine.expire(now_us() // 1000)
         self._provider = Provider(settings, sleep=self._stop.wait)
         self.services = Services(
             settings=settings,

@@ -32,7 +32,9 @@ class Looked:
 @blueprint.answers(page_of(HeldSchema))
 def quarantine(_: dict[str, Any]) -> Any:
     """Requests that are held, oldest first."""
-    items = [held_item(held) for held in services().quarantine.list()]
+    use = services()
+    use.quarantine.expire(use.now() // 1000)
+    items = [held_item(held) for held in use.quarantine.list()]
     return {"items": items, "next_cursor": None}
 
 
@@ -43,6 +45,7 @@ def quarantine(_: dict[str, Any]) -> Any:
 def look(_: dict[str, Any]) -> Any:
     """Check held requests with the present secrets, and record those that verify."""
     use = services()
+    use.quarantine.expire(use.now() // 1000)
     looked = look_again(use.quarantine, use.settings(), use.writer.submit)
     headers = {} if looked.position is None else {"Ledger-Position": str(looked.position)}
     return looked, 200, headers

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ MAX_AGE_MS: Final = 7 * 24 * 3600 * 1000
 MAX_PER_SECOND: Final = 10
 """How many requests are held in any one second, from all senders together."""
 _SUFFIX: Final = ".held"
+_PARTIAL: Final = ".partial"
+_LONGEST_WRITE_MS: Final = 60_000
+"""After this a file that is not complete was left by a process that was killed, milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Quarantine:
         self._lock = threading.Lock()
         self._second = 0
         self._in_second = 0
-        self._bytes = sum(file.stat().st_size for file in self._files())
+        self._bytes = self._measure()
 
     def keep(self, headers: Sequence[tuple[str, str]], body: bytes, received: int) -> bool:
         """Hold a request received at `received` (milliseconds UTC); False when it is not held.
@@ -64,7 +68,7 @@ class Quarantine:
             if not self._admit(received):
                 return False
             self._expire(received)
-            if self._bytes + len(content) > MAX_BYTES:
+            if not self._has_room(len(content)):
                 return False
             self._write(f"{received:015d}-{self._entropy(8).hex()}", content)
             self._bytes += len(content)
@@ -89,8 +93,18 @@ class Quarantine:
         with self._lock:
             self._delete(self._file(id))
 
+    def expire(self, now: int) -> None:
+        """Let go of what is too old at `now` (milliseconds UTC), and of what a kill cut off."""
+        with self._lock:
+            self._expire(now)
+
     def erase(self, speaks: Callable[[bytes], bool]) -> int:
-        """Let go of every request whose body speaks of somebody, and give how many there were."""
+        """Let go of every request whose body speaks of somebody, and give how many there were.
+
+        What a kill cut off cannot be read and goes as well.
+        """
+        with self._lock:
+            self._delete_partial()
         found = [held.id for held in self.list() if speaks(held.body)]
         for id in found:
             self.remove(id)
@@ -108,14 +122,33 @@ class Quarantine:
         return self._in_second <= MAX_PER_SECOND
 
     def _expire(self, now: int) -> None:
+        self._delete_partial(now - _LONGEST_WRITE_MS)
         for file in self._files():
-            if int(file.name.split("-", 1)[0]) >= now - MAX_AGE_MS:
+            if _received(file) >= now - MAX_AGE_MS:
                 return
             self._delete(file)
 
+    def _delete_partial(self, before: float = float("inf")) -> None:
+        for file in self._files(_PARTIAL):
+            if _received(file) < before:
+                file.unlink(missing_ok=True)
+
+    def _has_room(self, size: int) -> bool:
+        if self._bytes + size > MAX_BYTES:
+            # Others may have let go of some: `quarantine verify` in a process of its own.
+            self._bytes = self._measure()
+        return self._bytes + size <= MAX_BYTES
+
+    def _measure(self) -> int:
+        sizes = []
+        for file in self._files():
+            with suppress(FileNotFoundError):
+                sizes.append(file.stat().st_size)
+        return sum(sizes)
+
     def _write(self, id: str, content: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = self._file(id).with_suffix(".partial")
+        partial = self._file(id).with_suffix(_PARTIAL)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -131,8 +164,13 @@ class Quarantine:
             return
         self._bytes -= size
 
-    def _files(self) -> Sequence[Path]:
-        return sorted(self._folder.glob(f"*{_SUFFIX}")) if self._folder.is_dir() else []
+    def _files(self, suffix: str = _SUFFIX) -> Sequence[Path]:
+        return sorted(self._folder.glob(f"*{suffix}")) if self._folder.is_dir() else []
 
     def _file(self, id: str) -> Path:
         return self._folder / f"{Path(id).name}{_SUFFIX}"
+
+
+def _received(file: Path) -> int:
+    """When a file's request came, by its name: milliseconds since the epoch, UTC."""
+    return int(file.name.split("-", 1)[0])

@@ -67,6 +67,41 @@ def test_requests_older_than_seven_days_go(held: Quarantine) -> None:
     assert [request.body for request in held.list()] == [b"new"]
 
 
+def test_old_requests_go_without_a_new_one(held: Quarantine) -> None:
+    """A service whose secret is right again holds nothing for ever."""
+    held.keep(HEADERS, b"old", NOW)
+    held.expire(NOW + quarantine.MAX_AGE_MS)
+    assert held.count() == 1
+    held.expire(NOW + quarantine.MAX_AGE_MS + 1)
+    assert held.count() == 0
+
+
+def test_what_a_kill_cut_off_goes(held: Quarantine, tmp_path: Path) -> None:
+    """Half a file is no request, holds a body all the same, and may be another process's work."""
+    held.keep(HEADERS, b"whole", NOW)
+    half = tmp_path / "quarantine" / f"{NOW:015d}-00ff.partial"
+    half.write_bytes(b"half")
+    held.expire(NOW + 1_000)
+    assert half.exists()
+    held.expire(NOW + 61_000)
+    assert not half.exists()
+    half.write_bytes(b"half")
+    assert held.erase(lambda body: body == b"whole") == 1
+    assert list((tmp_path / "quarantine").iterdir()) == []
+
+
+def test_what_another_process_let_go_makes_room(
+    held: Quarantine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is on the folder, not on what one process remembers of it."""
+    monkeypatch.setattr(quarantine, "MAX_BYTES", 1_000)
+    assert held.keep(HEADERS, b"x" * 300, NOW)
+    assert not held.keep(HEADERS, b"x" * 400, NOW)
+    other = Quarantine(tmp_path / "quarantine", entropy=os.urandom)
+    other.remove(other.list()[0].id)
+    assert held.keep(HEADERS, b"x" * 400, NOW)
+
+
 def test_the_folder_has_a_bound(held: Quarantine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once full, nothing is held until there is room again."""
     monkeypatch.setattr(quarantine, "MAX_BYTES", 1_000)
