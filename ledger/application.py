@@ -23,12 +23,13 @@ from ledger.observations import (
 )
 from ledger.ofauth import payloads
 from ledger.ofauth.payloads import Reading
-from ledger.recorders.base import AmbiguousCommit, Head, Log, NewRow, Seen
+from ledger.recorders.base import AmbiguousCommit, Guard, Head, LeaseLost, Log, NewRow, Seen
 
 __all__ = [
     "Delivery",
     "Erased",
     "Happened",
+    "LeaseLost",
     "Ledger",
     "ListedRow",
     "Noted",
@@ -70,23 +71,24 @@ class Ledger:
         self._entropy = entropy
         self._read = read
 
-    def record(self, batch: Sequence[Observation]) -> list[Recorded]:
+    def record(self, batch: Sequence[Observation], *, guard: Guard | None = None) -> list[Recorded]:
         """Append all that the observations of a batch say, in one durable transaction.
 
         An empty batch only passes the write lock: when it returns, everything recorded before it
-        is committed and visible.
+        is committed and visible. With a `guard` nothing is written unless that lease is held.
 
         Raises:
+            LeaseLost: another has taken the lease; nothing was written.
             StoreUnavailable: nothing is promised; record the same batch again later.
             UnknownDelivery: a retry names a delivery that the log does not hold.
         """
         prepared = [self._prepare(observation) for observation in batch]
         try:
-            return self._transact(prepared)
+            return self._transact(prepared, guard)
         except AmbiguousCommit:
             # Each observation carries a receipt of its own, so that deciding again against what
             # the log holds now tells our own write from a repeat.
-            return self._transact(prepared)
+            return self._transact(prepared, guard)
 
     def forget(self, reference: str, *, by: str) -> Erased | None:
         """Delete what may have to be forgotten of a client; None when it was never heard of.
@@ -104,7 +106,7 @@ class Ledger:
         _, head = self.log.transact((), (), lambda _: (), self._now)
         return head
 
-    def _transact(self, prepared: Sequence[Prepared]) -> list[Recorded]:
+    def _transact(self, prepared: Sequence[Prepared], guard: Guard | None) -> list[Recorded]:
         decisions: list[Decisions] = []
 
         def decide(seen: Seen) -> Sequence[NewRow]:
@@ -116,7 +118,7 @@ class Ledger:
 
         streams = {stream for one in prepared for stream in one.streams}
         message_ids = {one.message_id for one in prepared if one.message_id is not None}
-        positions, _ = self.log.transact(streams, message_ids, decide, self._now)
+        positions, _ = self.log.transact(streams, message_ids, decide, self._now, guard)
         return decisions[-1].results(positions)
 
     def _prepare(self, observation: Observation) -> Prepared:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from ledger.domain.errors import StoreUnavailable
+from ledger.domain.errors import LedgerError, StoreUnavailable
 
 LOCK_TIMEOUT_MS = 2_500
 """How long a write may wait for the lock, and any statement of it may run, in milliseconds."""
@@ -19,6 +19,16 @@ PORTION = 2_000
 
 class AmbiguousCommit(StoreUnavailable):
     """The commit's outcome is unknown: read back by identity, then decide."""
+
+
+class LeaseLost(LedgerError):
+    """Another holder has taken the lease under which a write was to be made; it was not made."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Another process has taken over the {name}, because this one let go of it or did not "
+            "renew it in time. Nothing was written; see `/api/sweeps` for what the other does."
+        )
 
 
 class StoredRow(NamedTuple):
@@ -57,6 +67,11 @@ class Head(NamedTuple):
     """Microseconds since the epoch, UTC; 0 for an empty log."""
 
 
+def _no_passes(limit: int) -> list[StoredRow]:
+    """Give nothing: there are no passes."""
+    return []
+
+
 class Seen(NamedTuple):
     """What a write sees under the lock, before it decides."""
 
@@ -65,6 +80,9 @@ class Seen(NamedTuple):
     """The streams asked for, each in the order of its versions; bodies of deliveries left out."""
     message_streams: Collection[tuple[str, str]]
     """(message id, stream) of deliveries that came under the message ids asked for."""
+    passes: Callable[[int], list[StoredRow]] = _no_passes
+    """Gives at most so many of the newest events of passes, newest first; read only when asked,
+    and under the lock."""
 
 
 class Change(NamedTuple):
@@ -96,6 +114,8 @@ class Scan(NamedTuple):
     go on in the next portion."""
 
 
+Guard = tuple[str, int]
+"""The name of a lease, and the epoch in which it was taken."""
 Decide = Callable[[Seen], Sequence[NewRow]]
 DecideErasure = Callable[[Seen], Change]
 
@@ -118,16 +138,31 @@ class Log(Protocol):
         message_ids: Collection[str],
         decide: Decide,
         now: Callable[[], int],
+        guard: Guard | None = None,
     ) -> tuple[list[int], Head]:
         """Take the write lock, read `streams`, let `decide` choose, append all of it, commit.
 
         Returns the positions of the new events in order, and the end of the log afterwards. `now`
-        gives microseconds UTC and is asked while the lock is held.
+        gives microseconds UTC and is asked while the lock is held. With a `guard` the lease must
+        still be held in that epoch when the write is committed, however long it took.
 
         Raises:
             AmbiguousCommit: the outcome is unknown.
+            LeaseLost: another has taken the lease meanwhile; nothing was written.
             StoreUnavailable: nothing was written.
         """
+
+    def take_lease(self, name: str, holder: str, now: int, ttl: int) -> int | None:
+        """Take a lease, or take it again before it ends; None while another holds it.
+
+        `holder` names one thread of one process, and never another one. `now` is in milliseconds
+        UTC; `ttl` milliseconds later another may take it, if it is not taken again by then.
+        Returns the epoch, which is another whenever the holder changes. A holder that was late
+        cannot know that it lost the lease, so what it writes is guarded by the epoch.
+        """
+
+    def release_lease(self, name: str, epoch: int) -> None:
+        """Let go of a lease; nothing more can be written under this epoch."""
 
     def erase(
         self, streams: Collection[str], decide: DecideErasure, now: Callable[[], int]
@@ -156,6 +191,20 @@ class Log(Protocol):
 
         `topics` keeps only these event types; an entry that ends in `.` is a prefix. With
         `payloads`, connection events come with theirs (a delivery's body never does).
+        """
+
+    def passes(
+        self,
+        *,
+        up_to: int | None = None,
+        before: int | None = None,
+        limit: int,
+        oldest_first: bool = False,
+    ) -> list[StoredRow]:
+        """Give at most `limit` events of passes over the provider's list, the newest first.
+
+        Only those up to a position (`up_to`), or before one (`before`); whatever else the log
+        holds, this takes no time.
         """
 
     def read_streams(

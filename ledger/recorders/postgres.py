@@ -23,14 +23,21 @@ from ledger.recorders.base import (
     Change,
     Decide,
     DecideErasure,
+    Guard,
     Head,
     NewRow,
     Seen,
     StoredRow,
 )
-from ledger.recorders.postgres_connections import open_datastore
+from ledger.recorders.postgres_connections import TIMEOUTS, open_datastore
 from ledger.recorders.postgres_erasing import PostgresErasing
 from ledger.recorders.postgres_scanning import PostgresScanning
+from ledger.recorders.postgres_sweeping import (
+    PASSES,
+    SWEEPING_SCHEMA,
+    PostgresSweeping,
+    hold_lease,
+)
 
 DOWN: Final = "PostgreSQL did not take the request ({}); check that it runs and is reachable."
 REPLICA_WARNING: Final = "01000"
@@ -43,10 +50,6 @@ _WITH_PAYLOADS: Final = (
     f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p "
     "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
     "AND p.notification_id = e.notification_id"
-)
-_TIMEOUTS: Final = (
-    f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), "
-    f"set_config('statement_timeout', '{LOCK_TIMEOUT_MS}', true)"
 )
 _OF_STREAMS: Final = "WHERE e.originator_id = ANY(%b)"
 _BY_STREAM: Final = "ORDER BY e.originator_id, e.originator_version"
@@ -103,7 +106,7 @@ _SCHEMA: Final = """
 """
 
 
-class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder):
+class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
     def __init__(
@@ -135,6 +138,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
             # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger'))")
             connection.execute(_SCHEMA)
+            connection.execute(SWEEPING_SCHEMA)
             connection.execute(
                 "INSERT INTO store VALUES ('key', %s) ON CONFLICT DO NOTHING", (entropy(32),)
             )
@@ -149,9 +153,10 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
         message_ids: Collection[str],
         decide: Decide,
         now: Callable[[], int],
+        guard: Guard | None = None,
     ) -> tuple[list[int], Head]:
         """See `ledger.recorders.base.Log`."""
-        return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now)
+        return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now, guard)
 
     def _write(
         self,
@@ -159,10 +164,13 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
         message_ids: Collection[str],
         decide: DecideErasure,
         now: Callable[[], int],
+        guard: Guard | None = None,
     ) -> tuple[list[int], Head]:
         with self._connection() as connection:
             try:
                 seen = self._see(connection, streams, message_ids)
+                if guard is not None:
+                    hold_lease(connection, guard)
                 change = decide(seen)
             except BaseException:
                 _abandon(connection)
@@ -177,7 +185,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
     ) -> Seen:
         with connection.pipeline():
             connection.execute("BEGIN")
-            connection.execute(_TIMEOUTS)
+            connection.execute(TIMEOUTS)
             connection.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
             head = _cursor(connection).execute(_HEAD, prepare=True)
             rows = _cursor(connection).execute(
@@ -185,10 +193,17 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresApplicationRecorder
             )
             messages = _cursor(connection).execute(_MESSAGES, (list(message_ids),), prepare=True)
         found = head.fetchone()
+
+        def passes(limit: int) -> list[StoredRow]:
+            newest = f"{PASSES} ORDER BY e.notification_id DESC LIMIT %s"
+            cursor = _cursor(connection).execute(newest, (limit,))
+            return [StoredRow._make(row) for row in cursor.fetchall()]
+
         return Seen(
             Head(0, 0) if found is None else Head._make(found),
             [StoredRow._make(row) for row in rows.fetchall()],
             messages.fetchall(),
+            passes,
         )
 
     def _append(

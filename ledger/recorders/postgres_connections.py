@@ -7,6 +7,7 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.base import LOCK_TIMEOUT_MS
 
 CONNECT_S: Final = 3
 """How long one try to connect may take, in seconds, unless the address names another time."""
@@ -25,6 +26,12 @@ RECONNECT_S: Final = 1.0
 
 Its pauses double: two minutes after the server went, it would not try for another two.
 """
+
+TIMEOUTS: Final = (
+    f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), "
+    f"set_config('statement_timeout', '{LOCK_TIMEOUT_MS}', true)"
+)
+"""The statement that bounds what follows in its transaction."""
 
 
 def open_datastore(url: str, *, readers: int, wait_s: float) -> PostgresDatastore:

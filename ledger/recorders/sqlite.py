@@ -22,13 +22,15 @@ from ledger.recorders.base import (
     Change,
     Decide,
     DecideErasure,
+    Guard,
     Head,
     NewRow,
     StoredRow,
 )
-from ledger.recorders.sqlite_connections import Datastore, lock_writer
+from ledger.recorders.sqlite_connections import BUSY, Datastore, lock_writer
 from ledger.recorders.sqlite_erasing import SQLiteErasing, delete_payloads
 from ledger.recorders.sqlite_scanning import SQLiteScanning
+from ledger.recorders.sqlite_sweeping import SWEEPING_SCHEMA, SQLiteSweeping, check_lease
 from ledger.recorders.sqlite_writing import (
     FROM_BOTH,
     OF_STREAMS,
@@ -41,7 +43,6 @@ from ledger.recorders.sqlite_writing import (
 COLUMNS: Final = (
     "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
 )
-BUSY: Final = "The SQLite ledger is locked or unreadable ({}); try again, or see `doctor`."
 CLOSED: Final = (
     "The SQLite ledger {} cannot be opened ({}); see that it is a ledger, and run this as the "
     "service's user."
@@ -63,10 +64,11 @@ SCHEMA: Final = (
     """CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
         WHERE message_id IS NOT NULL""",
     "CREATE TABLE IF NOT EXISTS store (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    *SWEEPING_SCHEMA,
 )
 
 
-class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
+class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteSweeping, SQLiteApplicationRecorder):
     """The library's application recorder with payloads, times, and one transaction per batch."""
 
     datastore: Datastore
@@ -138,9 +140,10 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
         message_ids: Collection[str],
         decide: Decide,
         now: Callable[[], int],
+        guard: Guard | None = None,
     ) -> tuple[list[int], Head]:
         """See `ledger.recorders.base.Log`."""
-        return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now)
+        return self._write(streams, message_ids, lambda seen: Change(decide(seen)), now, guard)
 
     def _write(
         self,
@@ -148,6 +151,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
         message_ids: Collection[str],
         decide: DecideErasure,
         now: Callable[[], int],
+        guard: Guard | None = None,
     ) -> tuple[list[int], Head]:
         with self.datastore.get_connection(commit=True) as connection:
             cursor = connection.cursor()
@@ -156,6 +160,8 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteApplicationRecorder):
             except sqlite3.Error as error:
                 raise StoreUnavailable(BUSY.format(error)) from error
             try:
+                if guard is not None:
+                    check_lease(cursor, guard)
                 seen = see(cursor, streams, message_ids)
                 change = decide(seen)
                 delete_payloads(cursor, change.erased)

@@ -8,11 +8,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
+from eventsourcing.persistence import ConnectionUnavailableError
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore
 
 from ledger.domain.errors import StoreUnavailable, WriterLocked
 from ledger.recorders.base import LOCK_TIMEOUT_MS
 
+BUSY: Final = "The SQLite ledger is locked or unreadable ({}); try again, or see `doctor`."
 TRUNCATE_S: Final = 10.0
 """How long is tried to empty a WAL, in seconds."""
 TRUNCATE_PAUSE_S: Final = 0.05
@@ -73,7 +75,12 @@ class Datastore(SQLiteDatastore):
             return
         if self.writers is None:
             raise WriterLocked("This ledger was opened for reading; open it for writing instead.")
-        connection = self.writers.get_connection(is_writer=True)
+        try:
+            connection = self.writers.get_connection(is_writer=True)
+        except ConnectionUnavailableError as error:
+            raise StoreUnavailable(
+                f"Another write to the SQLite ledger takes over {LOCK_TIMEOUT_MS} ms; try again."
+            ) from error
         try:
             yield connection
         finally:

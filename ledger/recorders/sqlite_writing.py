@@ -20,6 +20,11 @@ FROM_BOTH: Final = (
     "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
     "AND p.notification_id = e.notification_id"
 )
+PASSES: Final = (
+    "SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, "
+    "e.recorded_at, NULL FROM stored_events e WHERE e.topic >= 'sweep.' AND e.topic < 'sweep/'"
+)
+"""In the words of the index of passes."""
 OF_STREAMS: Final = "WHERE e.originator_id IN (SELECT value FROM json_each(?))"
 # All of it as one row, and blobs as hex, which fits into JSON whatever they hold.
 _SEE: Final = f"""
@@ -59,7 +64,12 @@ def see(cursor: SQLiteCursor, streams: Collection[str], message_ids: Collection[
     ]
     rows.sort(key=lambda row: (row.stream, row.version))
     message_streams = [(message, stream) for message, stream in json.loads(messages)]
-    return Seen(Head(position, recorded_at), rows, message_streams)
+
+    def passes(limit: int) -> list[StoredRow]:
+        cursor.execute(f"{PASSES} ORDER BY e.notification_id DESC LIMIT ?", (limit,))
+        return [StoredRow._make(row) for row in cursor.fetchall()]
+
+    return Seen(Head(position, recorded_at), rows, message_streams, passes)
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.application import Happened, Ledger, Noted, Outcome
+from ledger.application import Happened, LeaseLost, Ledger, Noted, Outcome
 from ledger.domain.claim import Claim, Evidence, Kind
 from ledger.domain.connection import Connection, fold
 from ledger.domain.status import Status
@@ -93,6 +93,18 @@ def test_a_time_far_in_the_future_is_cut(ledger: Ledger) -> None:
     note = noted(Kind.NOT_FOUND, 301_000)
     ledger.record([replace(note, evidence=replace(note.evidence, observed=NOON))])
     assert (view(ledger).not_found_at, view(ledger).flags[0]) == (NOON, "clock")
+
+
+def test_what_is_guarded_is_recorded_only_under_the_lease(ledger: Ledger) -> None:
+    """All of a batch or nothing of it."""
+    epoch = ledger.log.take_lease("sweep", "a", NOON, 60_000)
+    assert epoch is not None
+    batch = [noted(Kind.NOT_FOUND), noted(Kind.EXPIRY_SUSPECTED)]
+    with pytest.raises(LeaseLost):
+        ledger.record(batch, guard=("sweep", epoch + 1))
+    assert topics(ledger) == []
+    ledger.record(batch, guard=("sweep", epoch))
+    assert topics(ledger) == ["connection.confirmed", "connection.expiry_suspected"]
 
 
 def test_an_event_of_a_pass_is_appended_once_beside_what_the_pass_concludes(

@@ -11,7 +11,7 @@ from api.bootstrap import Service, spare_collector
 from api.logs import configure
 from api.server import Server
 from api.settings import LiveSettings
-from ledger.recorders.base import Decide, Head, Seen, StoredRow
+from ledger.recorders.base import Decide, Guard, Head, Seen, StoredRow
 
 
 class NothingKept:
@@ -28,6 +28,7 @@ class NothingKept:
         message_ids: Collection[str],
         decide: Decide,
         now: Callable[[], int],
+        _guard: Guard | None = None,
     ) -> tuple[list[int], Head]:
         """Decide on an empty log, and forget what was decided."""
         new = decide(Seen(self._head, (), ()))
