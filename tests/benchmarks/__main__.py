@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.benchmarks import ingest, rebuild
+from tests.benchmarks import ingest, queries, rebuild
 from tests.benchmarks.databases import Place, a_place
 from tests.benchmarks.effort import QUICK, WHOLE, Effort
 from tests.benchmarks.load import BenchError, find_wrk
@@ -18,6 +18,7 @@ from tests.benchmarks.table import Row, machine, write
 BENCHMARKS: Final[dict[str, Callable[[Place, Effort], Iterator[Row]]]] = {
     "ingest": ingest.measure,
     "rebuild": rebuild.measure,
+    "queries": queries.measure,
 }
 
 

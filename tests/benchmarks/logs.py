@@ -30,7 +30,7 @@ LENGTHS: Final = (5, 60, 5, 10, 6, 5, 30, 8, 5, 15, 6, 20, 7, 12)
 """How many webhooks the lives of fourteen connections in a row have."""
 MOST: Final = max(LENGTHS)
 SIDE_BY_SIDE: Final = 4_200
-"""How many lives run at the same time."""
+"""How many lives run at the same time, unless the log is too short for them to end."""
 PERMISSIONS: Final = list(workload.PERMISSIONS[:4])
 BETWEEN_MS: Final = 500
 """Milliseconds between two webhooks."""
@@ -56,13 +56,28 @@ def client(number: int) -> str:
     return f"user_{number}"
 
 
-def write_sqlite(path: Path, events: int) -> str:
-    """Write a log of so many events into a new file and give its address."""
+def whole_lives(events: int) -> int:
+    """Give how many lives run at the same time so that the most end in a log of so many events."""
+    return min(SIDE_BY_SIDE, events // EVENTS_PER_WEBHOOK // sum(LENGTHS) * len(LENGTHS))
+
+
+def longest_lived(events: int) -> list[str]:
+    """Name every client that has the most events in a log of so many whose lives are whole."""
+    lives = whole_lives(events)
+    ended = events // EVENTS_PER_WEBHOOK // (sum(LENGTHS) * lives // len(LENGTHS)) * lives
+    return [client(n) for n in range(LENGTHS.index(MOST), ended, len(LENGTHS))]
+
+
+def write_sqlite(path: Path, events: int, lives: int = SIDE_BY_SIDE) -> str:
+    """Write a log of so many events into a new file and give its address.
+
+    So many `lives` run at the same time.
+    """
     url = f"sqlite:///{path}"
     open_log(url, writer=True, entropy=_entropy, now=lambda: 0).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
-        rows = islice(_rows(), events)
+        rows = islice(_rows(lives), events)
         position = 0
         while some := list(islice(rows, _AT_ONCE)):
             numbered = list(enumerate(some, position + 1))
@@ -103,7 +118,7 @@ def copy_to_postgres(path: Path, url: str) -> None:
 
 def claims() -> Iterator[tuple[str, dict[str, Any]]]:
     """Give what the webhooks say, as (type of the event, claim), without end."""
-    for said in islice(_rows(), 1, None, EVENTS_PER_WEBHOOK):
+    for said in islice(_rows(SIDE_BY_SIDE), 1, None, EVENTS_PER_WEBHOOK):
         claim = json.decode(said.state)["statement"]["claim"]
         beside = json.decode(said.payload) if said.payload else {}
         fields = {**claim["fields"], **beside.pop("fields", {})}
@@ -120,17 +135,17 @@ def _recorded_at(position: int) -> int:
     ) * 1000 + position % EVENTS_PER_WEBHOOK
 
 
-def _order() -> Iterator[tuple[int, int]]:
+def _order(lives: int) -> Iterator[tuple[int, int]]:
     """Give (number of the connection, step of its life) in the order of delivery, without end."""
-    for first in count(0, SIDE_BY_SIDE):
+    for first in count(0, lives):
         for step in range(MOST):
-            for number in range(first, first + SIDE_BY_SIDE):
+            for number in range(first, first + lives):
                 if step < LENGTHS[number % len(LENGTHS)]:
                     yield number, step
 
 
-def _rows() -> Iterator[NewRow]:
-    for n, (number, step) in enumerate(_order()):
+def _rows(lives: int) -> Iterator[NewRow]:
+    for n, (number, step) in enumerate(_order(lives)):
         yield from _webhook(number, step, FIRST_MS + n * BETWEEN_MS)
 
 
