@@ -8,6 +8,7 @@ _FORM: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE: Final = _EPOCH.replace(tzinfo=None)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -34,13 +35,9 @@ def parse_micros(text: str) -> int:
 
 def format_millis(value: int) -> str:
     """Write milliseconds since the epoch, UTC, as `2026-01-31T12:00:00.000Z`."""
-    return _text(timedelta(milliseconds=value), "milliseconds")
+    return (_NAIVE + timedelta(milliseconds=value)).isoformat(timespec="milliseconds") + "Z"
 
 
 def format_micros(value: int) -> str:
     """Write microseconds since the epoch, UTC, as `2026-01-31T12:00:00.000000Z`."""
-    return _text(timedelta(microseconds=value), "microseconds")
-
-
-def _text(since: timedelta, precision: str) -> str:
-    return (_EPOCH + since).replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+    return (_NAIVE + timedelta(microseconds=value)).isoformat(timespec="microseconds") + "Z"

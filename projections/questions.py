@@ -143,9 +143,9 @@ class Questions(Histories):
         with self._store.reading() as session:
             position = self._position(session, History.name, as_of_us)
             if as_of_us is None:
-                if not history.is_bound(session, reference):
-                    return None
                 page = wanted.read(session, "client_ref", reference)
+                if not page.items and not history.is_bound(session, reference):
+                    return None
             elif not (ids := history.bound_connections(session, reference, position)):
                 return None
         if as_of_us is None:
@@ -163,9 +163,9 @@ class Questions(Histories):
             if as_of_us is not None:
                 page = self._folding.connection_history(connection_id, position, wanted)
                 return None if page is None else self._answer(page, position, session, History.name)
-            if not history.has_entries(session, "connection_id", connection_id):
-                return None
             page = wanted.read(session, "connection_id", connection_id)
+            if not page.items and not history.has_entries(session, "connection_id", connection_id):
+                return None
         page = history.with_positions(self._log, page, position)
         return self._answer(page, position, session, History.name)
 
