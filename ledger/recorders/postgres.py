@@ -142,7 +142,9 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
             connection.execute(
                 "INSERT INTO store VALUES ('key', %s) ON CONFLICT DO NOTHING", (entropy(32),)
             )
-        # The library's own interface inserts through its composite type.
+        # The library's own interface inserts through its composite type; not through its function,
+        # which takes no lock.
+        self.sql_create_statements.remove(self.sql_create_pg_function_insert_events)
         self.create_table()
 
     # writing
