@@ -29,7 +29,7 @@ from tests.acceptance.service import TOKEN, Service
 from tests.builders import iso
 from tests.model import model
 
-SENDERS = 4
+SENDERS = 16
 READERS = 3
 STEPS = (
     ("created", "active"), ("updated", "active"), ("expired", "expired"), ("updated", "active"),
@@ -109,16 +109,18 @@ class Asking:
         self.answers: list[Answered] = []
         self.read_back = 0
         """How many questions asked for what had just been acknowledged."""
+        self.lasted = 0.0
+        """For how many seconds was sent and asked."""
         self.failures: list[str] = []
         """Threads that died."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Send and ask meanwhile."""
-        threads = [threading.Thread(target=self._guard, args=(self._send,)) for _ in range(SENDERS)]
-        threads += [
-            threading.Thread(target=self._guard, args=(self._ask, n)) for n in range(READERS)
-        ]
+        began = time.monotonic()
+        tasks = [(self._send, began + number / self._rate) for number in range(SENDERS)]
+        tasks += [(self._ask, seed) for seed in range(READERS)]
+        threads = [threading.Thread(target=self._guard, args=task) for task in tasks]
         for thread in threads:
             thread.start()
         try:
@@ -127,6 +129,7 @@ class Asking:
             self._done.set()
             for thread in threads:
                 thread.join()
+            self.lasted = time.monotonic() - began
 
     def count(self, generation: int) -> int:
         """How many answers came from a generation so far."""
@@ -144,8 +147,10 @@ class Asking:
         except Exception as error:  # noqa: BLE001 - the test looks at it when all have ended
             self.failures.append(repr(error))
 
-    def _send(self, session: requests.Session) -> None:
-        while not self._done.wait(SENDERS / self._rate):
+    def _send(self, session: requests.Session, due: float) -> None:
+        """Send the next delivery whenever it is time; a slow answer does not put off the others."""
+        while not self._done.wait(max(0.0, due - time.monotonic())):
+            due += SENDERS / self._rate
             with self._lock:
                 told = next(self._work, None)
             if told is None:
