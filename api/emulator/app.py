@@ -1,6 +1,5 @@
 """The emulator's Flask application: calls, controls, and errors in the provider's form."""
 
-import time
 from collections.abc import Callable
 
 from flask import Flask, Response, request
@@ -15,9 +14,7 @@ from api.emulator.wire import ANSWER, Wire
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def create_emulator_app(
-    emulator: Emulator, *, sleep: Callable[[float], None] = time.sleep
-) -> Flask:
+def create_emulator_app(emulator: Emulator, *, sleep: Callable[[float], object]) -> Flask:
     """Make the application in front of an emulator; slow answers wait by `sleep` (seconds)."""
     app = Flask("api.emulator", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 1 << 20

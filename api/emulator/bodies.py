@@ -1,6 +1,8 @@
 """The bodies of webhooks, in each of the three shapes that OFAuth's published material shows."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +18,18 @@ class Shape(StrEnum):
     OLDER = "older"
 
 
-def render(fact: Fact, shape: Shape, *, at: int, seconds: bool, live: bool) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something else than a connection's fact, of which a webhook tells: any type, any data."""
+
+    type: str
+    """The webhook's type."""
+    at: int
+    """When it happened: milliseconds since the epoch, UTC."""
+    data: Mapping[str, Any]
+
+
+def render(fact: Fact | Notice, shape: Shape, *, at: int, seconds: bool, live: bool) -> bytes:
     """Write the body of a fact's webhook.
 
     `at` (milliseconds since the epoch, UTC) becomes the body's timestamp, cut to `seconds`
@@ -26,12 +39,13 @@ def render(fact: Fact, shape: Shape, *, at: int, seconds: bool, live: bool) -> b
     if seconds:
         timestamp = f"{timestamp[:19]}Z"
     body: dict[str, Any]
+    data = fact.data if isinstance(fact, Notice) else _DATA[shape](fact)
     if shape is Shape.SDK:
-        body = {"eventType": fact.type, "live": live, "data": _sdk_data(fact)}
+        body = {"eventType": fact.type, "live": live, "data": data}
     elif shape is Shape.OLDER:
-        body = {"event": fact.type, "timestamp": timestamp, "data": _older_data(fact)}
+        body = {"event": fact.type, "timestamp": timestamp, "data": data}
     else:
-        body = {"type": fact.type, "timestamp": timestamp, "data": _documented_data(fact)}
+        body = {"type": fact.type, "timestamp": timestamp, "data": data}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -62,3 +76,10 @@ def _sdk_data(fact: Fact) -> dict[str, Any]:
 def _older_data(fact: Fact) -> dict[str, Any]:
     one = fact.connection
     return {"connectionId": one.id, "userId": one.user_data.get("id"), "status": one.status}
+
+
+_DATA = {
+    Shape.DOCUMENTED: _documented_data,
+    Shape.SDK: _sdk_data,
+    Shape.OLDER: _older_data,
+}

@@ -69,6 +69,22 @@ def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
             raise BadRequest(f"Unknown outcome, expected one of {', '.join(_OUTCOMES)}.")
         return emulator.log_in(secret, read_login(body, code_asked=outcome == "2fa"))
 
+    @routes.post("/webhooks")
+    def webhook() -> tuple[dict[str, Any], int]:
+        """A webhook about something else goes out."""
+        body = read_body(request, WHEN | {"type", "data"})
+        kind = read_typed(body, "type", str)
+        if not kind:
+            raise BadRequest("type is missing.")
+        emulator.notify(kind, read_typed(body, "data", dict) or {}, **read_moment(body))
+        return {}, 202
+
+    @routes.post("/redeliver")
+    def redeliver() -> dict[str, int]:
+        """Somebody sends the given-up webhooks again by hand."""
+        read_body(request, frozenset())
+        return {"deliveries": emulator.redeliver()}
+
     @routes.post("/clock")
     def clock() -> dict[str, str]:
         """Move the clock on."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from api.emulator.bodies import Shape, render
+from api.emulator.bodies import Notice, Shape, render
 from api.emulator.errors import BadRequest
 from api.emulator.faults import Plan
 from api.emulator.settings import read_settings
@@ -35,6 +35,17 @@ class Precision(StrEnum):
     SECONDS = "seconds"
 
 
+class Retries(StrEnum):
+    """How long a delivery waits before it is tried again."""
+
+    DOUBLING = "doubling"
+    SVIX = "svix"
+
+
+_SVIX_WAITS_S: Final = (5.0, 300.0, 1800.0, 7200.0)
+"""Svix's published schedule, as far as five attempts go."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
     """How deliveries are made: what the published material leaves open is a setting here."""
@@ -51,8 +62,10 @@ class Style:
     """The precision of the body's timestamp."""
     decodedSecret: bool = False
     """Whether the documented dialect signs with the decoded part of a `whsec_` secret."""
+    retries: Retries = Retries.DOUBLING
+    """Whether the wait before an attempt doubles, or is that of Svix's schedule."""
     retrySeconds: float = 1.0
-    """The wait before the second attempt, in seconds; it doubles before each further one."""
+    """The doubling wait before the second attempt, in seconds."""
 
     def changed(self, given: Mapping[str, Any]) -> "Style":
         """Take over the settings given.
@@ -61,6 +74,12 @@ class Style:
             BadRequest: a name is unknown or a value is not one of its kind.
         """
         return replace(self, **read_settings(self, given))
+
+    def wait(self, attempts: int) -> float:
+        """Give the seconds between so many attempts and the next one."""
+        if self.retries is Retries.SVIX:
+            return _SVIX_WAITS_S[min(attempts, len(_SVIX_WAITS_S)) - 1]
+        return self.retrySeconds * 2.0 ** (attempts - 1)
 
     def as_json(self) -> dict[str, Any]:
         """Give every setting by its name."""
@@ -71,7 +90,7 @@ class Style:
 class Delivery:
     """One webhook, with what its attempts so far have left behind."""
 
-    fact: Fact
+    fact: Fact | Notice
     message_id: str
     plan: Plan
     style: Style
@@ -82,8 +101,8 @@ class Delivery:
 
     @property
     def lane(self) -> str:
-        """The connection, whose deliveries go out in order."""
-        return self.fact.connection.id
+        """The connection, whose deliveries go out in order; a notice is alone."""
+        return self.message_id if isinstance(self.fact, Notice) else self.fact.connection.id
 
     def request(self, secret: Secret, *, now: int) -> tuple[bytes, dict[str, str]]:
         """Make body and signature headers of the next attempt; `now` in milliseconds, UTC.

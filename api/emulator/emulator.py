@@ -10,6 +10,7 @@ from dataclasses import asdict
 from email.utils import formatdate
 from typing import Any
 
+from api.emulator.bodies import Notice
 from api.emulator.calls import Answer, Call
 from api.emulator.clock import Clock
 from api.emulator.delivery import Delivery, Style, check_signable
@@ -200,6 +201,17 @@ class Emulator:
         with self._lock:
             return self._told(self._own.links.fail(secret, error_code))
 
+    def notify(
+        self, kind: str, data: Mapping[str, Any], *, at: int | None = None, hold: bool = False
+    ) -> None:
+        """Send a webhook of any type, with any data."""
+        with self._lock:
+            self._tell(Notice(kind, self.clock.now() if at is None else at, data), hold)
+
+    def redeliver(self) -> int:
+        """Send again the webhooks that were given up, and tell how many they are."""
+        return self._outbox.redeliver()
+
     def set_faults(self, given: Mapping[str, Any]) -> dict[str, float]:
         """Replace the faults, and give them; deliveries already queued keep theirs.
 
@@ -288,7 +300,7 @@ class Emulator:
             "connection": None if connection is None else connection.row(),
         }
 
-    def _tell(self, fact: Fact, hold: bool) -> None:
+    def _tell(self, fact: Fact | Notice, hold: bool) -> None:
         """Queue the webhook of a fact. The lock is held, so that order and dice follow facts."""
         message_id = f"msg_{self._deliveries.getrandbits(120):030x}"
         plan = draw_plan(self._deliveries, self._dice.faults)

@@ -13,10 +13,14 @@ class Limiter:
         self._minute = 0
         self._calls = 0
 
-    def count(self, now: int, limit: int) -> int | None:
-        """Count a call at `now` (milliseconds, UTC); past the limit, give the seconds to wait."""
+    def count(self, now: int, limit: int) -> tuple[int, int]:
+        """Count a call at `now` (milliseconds, UTC).
+
+        Gives how many calls the limit leaves, below 0 when this one is too many, and the seconds
+        until the next minute.
+        """
         minute, passed = divmod(now, _MINUTE_MS)
         if minute != self._minute:
             self._minute, self._calls = minute, 0
         self._calls += 1
-        return None if self._calls <= limit else -(-(_MINUTE_MS - passed) // 1000)
+        return limit - self._calls, -(-(_MINUTE_MS - passed) // 1000)

@@ -18,6 +18,8 @@ from api.emulator.faults import MOST_ATTEMPTS
 
 WORKERS: Final = 4
 """Threads that send: as many connections' deliveries are under way at once."""
+_MOST_FAILED: Final = 10_000
+"""How many given-up deliveries are kept to be sent again, newest first to stay."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class Outbox:
         self._lanes: dict[str, deque[Delivery]] = {}
         self._due: list[tuple[float, int, str]] = []
         self._held: dict[str, list[tuple[Delivery, bool]]] = {}
+        self._failed: deque[Delivery] = deque(maxlen=_MOST_FAILED)
         self._order = count()
         self._stopped = False
         self._workers = workers
@@ -98,6 +101,17 @@ class Outbox:
         with self._changed:
             for lane in list(self._held):
                 self._release(lane, everything=True)
+
+    def redeliver(self) -> int:
+        """Try again all that was given up, as one does by hand, and tell how many they are."""
+        with self._changed:
+            given_up = list(self._failed)
+            self._failed.clear()
+            for delivery in given_up:
+                delivery.attempts = 0
+                self._enqueue(delivery)
+            self._changed.notify_all()
+        return len(given_up)
 
     def look_again(self) -> None:
         """Let threads look at the clock again, because it was moved."""
@@ -190,10 +204,10 @@ class Outbox:
                 return
         if not delivery.acknowledged:
             if delivery.attempts < MOST_ATTEMPTS:
-                backoff = delivery.style.retrySeconds * 2 ** (delivery.attempts - 1)
-                self._schedule(delivery.lane, backoff)
+                self._schedule(delivery.lane, delivery.style.wait(delivery.attempts))
                 return
             self.counters.failed += 1
+            self._failed.append(delivery)
         self._advance(delivery.lane)
 
     def _advance(self, lane: str) -> None:

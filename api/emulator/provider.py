@@ -53,7 +53,7 @@ class Provider:
         self.url = url
         """Where the Link pages are, when a call does not say to which host it went."""
         self.requests: Counter[str] = Counter()
-        """Calls by route and status, such as `GET /v2/connections 200`."""
+        """Calls by route and status, or `lost`, such as `GET /v2/connections 200`."""
         self._accounts = (own, foreign)
         self._dice = dice
         self._now = now
@@ -64,15 +64,19 @@ class Provider:
     def answer(self, call: Call) -> Answer:
         """Answer a call as the manner and the faults say."""
         now, name = self._now(), "no such route"
+        limits: dict[str, str] = {}
         try:
             route = find_route(call, self.manner.paths)
             name = route.name
             account = self._authorised(call)
-            answer = self._obey_limit(now) or self._struck_before()
+            limits, answer = self._obey_limit(now)
+            answer = answer or self._struck_before(now)
             answer = answer or self._carry_out(call, route, account, now)
         except Refused as error:
             answer = self.refusal(error)
-        self.requests[f"{name} {answer.status}"] += 1
+        answer.headers |= limits
+        lost = answer.ending is Ending.LOST
+        self.requests[f"{name} {'lost' if lost else answer.status}"] += 1
         answer.wait = self._dice.seconds("slow")
         return answer
 
@@ -108,26 +112,29 @@ class Provider:
             raise Unauthorized
         return own
 
-    def _obey_limit(self, now: int) -> Answer | None:
+    def _obey_limit(self, now: int) -> tuple[dict[str, str], Answer | None]:
+        """Count the call; give the headers that say so, and the answer when it is too many."""
         limit = self.manner.rateLimit
-        if limit == 0 or (wait := self._limiter.count(now, limit)) is None:
-            return None
-        return self._limited(wait, now)
+        if limit == 0:
+            return {}, None
+        left, wait = self._limiter.count(now, limit)
+        headers = {
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(max(0, left)),
+            "X-RateLimit-Reset": str(now // 1000 + wait),
+        }
+        return headers, self._limited(wait, now) if left < 0 else None
 
     def _limited(self, wait: int, now: int) -> Answer:
         answer = self.refusal(RateLimited())
-        answer.headers |= {
-            "X-RateLimit-Limit": str(self.manner.rateLimit or 60),
-            "X-RateLimit-Remaining": "0",
-            "X-RateLimit-Reset": str(now // 1000 + wait),
-        }
+        answer.headers["X-RateLimit-Remaining"] = "0"
         if self.manner.retryAfter is RetryAfter.SECONDS:
             answer.headers["Retry-After"] = str(wait)
         if self.manner.retryAfter is RetryAfter.DATE:
             answer.headers["Retry-After"] = formatdate(now // 1000 + wait, usegmt=True)
         return answer
 
-    def _struck_before(self) -> Answer | None:
+    def _struck_before(self, now: int) -> Answer | None:
         """Let the faults strike that keep a call from acting."""
         strikes = self._dice.strikes
         if strikes("lostRequest"):
@@ -139,7 +146,7 @@ class Provider:
         if strikes("http403"):
             return self.refusal(Forbidden())
         if strikes("http429"):
-            return self._limited(self.manner.retryAfterSeconds, self._now())
+            return self._limited(self.manner.retryAfterSeconds, now)
         if strikes("http5xx"):
             return self.refusal(ServerFailed(), self._dice.choose(500, 502, 503))
         return None

@@ -34,8 +34,9 @@ class EmulatorServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
         self._channels: dict[int, Any] = {}
+        self._stopping = threading.Event()
         self._server = create_server(
-            create_emulator_app(emulator),
+            create_emulator_app(emulator, sleep=self._stopping.wait),
             map=self._channels,
             sockets=[self._socket],
             threads=_THREADS,
@@ -62,7 +63,8 @@ class EmulatorServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End deliveries and stop listening."""
+        """End deliveries and slow answers, and stop listening."""
+        self._stopping.set()
         self.emulator.stop()
         self._server.task_dispatcher.shutdown()
         # sockets are closed on the thread that selects them, else it selects closed ones

@@ -21,7 +21,7 @@ _UNDATED: Final = "X-Emulator-Undated"
 class Wire:
     """Lets an application's answers wait, break off or get lost as they say."""
 
-    def __init__(self, app: "WSGIApplication", sleep: Callable[[float], None]) -> None:
+    def __init__(self, app: "WSGIApplication", sleep: Callable[[float], object]) -> None:
         """Stand in front of an application; `sleep` takes seconds."""
         self._app = app
         self._sleep = sleep
