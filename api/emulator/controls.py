@@ -21,13 +21,14 @@ def make_controls(emulator: Emulator) -> Blueprint:
     """Make the routes under `/_emulator`. They ask for no key: listen on a local address."""
     routes = Blueprint("controls", __name__, url_prefix="/_emulator")
     _add_happenings(routes, emulator)
+    _add_extras(routes, emulator)
     _add_settings(routes, emulator)
     _add_questions(routes, emulator)
     return routes
 
 
 def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
-    """What creators do, and how time goes on."""
+    """What creators do."""
 
     @routes.post("/connections")
     def create() -> tuple[dict[str, Any], int]:
@@ -68,6 +69,10 @@ def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
         if outcome not in _OUTCOMES:
             raise BadRequest(f"Unknown outcome, expected one of {', '.join(_OUTCOMES)}.")
         return emulator.log_in(secret, read_login(body, code_asked=outcome == "2fa"))
+
+
+def _add_extras(routes: Blueprint, emulator: Emulator) -> None:
+    """What else goes out, and how time goes on."""
 
     @routes.post("/webhooks")
     def webhook() -> tuple[dict[str, Any], int]:

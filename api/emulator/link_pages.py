@@ -97,7 +97,8 @@ class LinkPages:
         return self._ended(f"This Link session has ended. {text}", back=back)
 
     def _ended(self, text: str, *, status: int = 200, back: str | None = None) -> Answer:
-        page = self._pages.get_template("ended.html").render(title="Link", text=text, back=back)
+        title = "The end" if status == 200 else "Not here"
+        page = self._pages.get_template("ended.html").render(title=title, text=text, back=back)
         return _page(page, status)
 
 

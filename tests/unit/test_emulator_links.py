@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -43,6 +44,38 @@ def test_a_creator_clicks_through() -> None:
         "client_reference_id": "mia",
     }
     assert office.told() == [("connection.created", "active")]
+
+
+def test_every_button_of_every_page_leads_on() -> None:
+    """Whatever is pressed, each way ends with one of the documented sets of parameters."""
+    ends: set[tuple[str, ...]] = set()
+    ways: list[list[str]] = [[]]
+    while ways:
+        way = ways.pop()
+        office = Office()
+        url = office.link()
+        if back := office.press(url, *way):
+            back.pop("connection_id", None)
+            ends.add(tuple(back.values()))
+            continue
+        buttons = re.findall(
+            r'name="choice" value="([^"]+)"', office.browse("GET", url).body.decode()
+        )
+        assert buttons
+        ways += [[*way, button] for button in buttons]
+    assert ends == {
+        ("success",),
+        ("error", "invalid_credentials"),
+        *(("cancelled", step) for step in STEPS),
+    }
+
+
+def test_a_button_that_is_not_on_the_page_does_nothing() -> None:
+    """Nor does a form without one."""
+    office = Office()
+    url = office.link()
+    assert office.press(url, "nonsense", "code", "") == {}
+    assert b"Connect your account" in office.browse("GET", url).body
 
 
 def test_a_code_is_asked_for() -> None:
