@@ -57,19 +57,67 @@ class ConnectionSchema(CamelSchema):
     )
 
 
+class LinkReportSchema(CamelSchema):
+    """What a browser said of the end of a Link session; it proves nothing."""
+
+    channel = _said(fields.String, "`redirect` or `embed`.")
+    status = _said(fields.String, "`success`, `cancelled` or `error`.")
+    step = _maybe(fields.String, "How far the creator came, in the provider's word.")
+    error = _maybe(fields.String, "What failed, in the provider's word.")
+    connection_id = _maybe(fields.String, "The connection that the browser named.")
+    reported_at = _said(Millis, "When it reached the ledger.")
+
+
+class LinkSessionSchema(CamelSchema):
+    """A Link session: one hosted login; facts that do not apply are null."""
+
+    link_id = _said(fields.String, "`link_` and 24 hex digits.")
+    client_reference_id = _maybe(fields.String, "Whom it is for.")
+    connection_id = _maybe(fields.String, "The connection that it is to bring back to life.")
+    status = _said(
+        fields.String,
+        "`pending` while it is open, `completed` once a connection proves it, `failed`, "
+        "`cancelled`, or `lapsed` when its time is over.",
+    )
+    requested_at = _said(Millis, "When it was asked for.")
+    requested_by = _said(fields.String, "The name of the token that asked.")
+    via = _said(fields.String, "`api`, or `drop_in` for the provider's own route.")
+    risk = _maybe(
+        fields.String,
+        "What may go wrong and was accepted: `unknown_target` or `deleted_target` (the provider "
+        "would make another connection), `other_client` (the connection would be given away).",
+    )
+    return_url = _maybe(fields.String, "Where the browser is sent at the end.")
+    started_at = _maybe(Millis, "When the provider had opened it.")
+    expires_at = _maybe(Millis, "When it ends, or ended.")
+    report = fields.Nested(
+        LinkReportSchema,
+        allow_none=True,
+        metadata={"description": "What a browser said; only the first report is kept."},
+    )
+    completed_at = _maybe(Millis, "When the connection that proves it came to life.")
+    completed_connection_id = _maybe(fields.String, "That connection.")
+    failed_at = _maybe(Millis, "When it was recorded that it failed.")
+    failure_reason = _maybe(
+        fields.String,
+        "Why it failed: `unknown_outcome`, `unreachable`, `refused_key`, `forbidden`, "
+        "`rate_limited`, `rejected`, `refused`, or `reported` by a browser.",
+    )
+    cancelled_at = _maybe(Millis, "When a browser said that the creator gave up.")
+
+
 class ClientSchema(CamelSchema):
-    """A client and its connections."""
+    """A client, its connections and its Link sessions."""
 
     client_reference_id = _said(fields.String, "The reference that names it.")
     status = _maybe(
         fields.String,
         "The best of its connections that are not deleted: `active`, else `awaiting_2fa`, else "
-        "`expired`; with none, `deleted`.",
+        "`expired`; with none, `pending` while a Link session is open, else `failed`, `cancelled` "
+        "or `lapsed` when the last one came to nothing, else `deleted`.",
     )
     connections = _list_of(ConnectionSchema, "Its connections, by creation.")
-    link_sessions = fields.List(
-        fields.Dict(), metadata={"description": "Its Link sessions; none in this version."}
-    )
+    link_sessions = _list_of(LinkSessionSchema, "Its Link sessions, by when they were asked for.")
     last_evidence_at = _maybe(Millis, "The newest of its connections.")
     last_evidence_source = _maybe(fields.String, "Of that.")
     stale = _said(fields.Boolean, "Whether one of its connections is.")

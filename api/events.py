@@ -28,6 +28,14 @@ MAX_WAIT_S: Final = 20
 FAMILIES: Final = tuple(sorted({f"{name.partition('.')[0]}." for name in TYPES}))
 """Beginnings of type names, each of which stands for all types that begin so."""
 
+_NAMES: Final = {
+    "observed": "observed_at",
+    "client": "client_reference_id",
+    "connection": "connection_id",
+}
+"""Fields of events that are called otherwise in answers."""
+_TIMES: Final = frozenset({"observed", "expires_at", "proved_at"})
+
 blueprint = Routes("events", __name__, description="The log itself")
 
 
@@ -147,10 +155,12 @@ def data_of(event: Event) -> dict[str, Any]:
     """Give what an event says as it is answered; unknown fields of the provider stay inside."""
     if isinstance(event, ConnectionEvent):
         return _stated(event.statement)
-    said = {name: value for name, value in msgspec.to_builtins(event).items() if name != "receipt"}
+    said = {
+        _NAMES.get(name, name): format_millis(value) if name in _TIMES and value else value
+        for name, value in msgspec.to_builtins(event).items()
+        if name != "receipt"
+    }
     data: dict[str, Any] = _camel(said)
-    if "observed" in data:
-        data["observedAt"] = format_millis(data.pop("observed"))
     return data
 
 

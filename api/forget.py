@@ -28,6 +28,11 @@ class ForgottenSchema(CamelSchema):
     connections = fields.Integer(metadata={"description": "How many were ever the client's."})
     deliveries = fields.Integer(metadata={"description": "Raw bodies."})
     claims = fields.Integer(metadata={"description": "Personal parts of claims."})
+    links = fields.Integer(
+        metadata={
+            "description": "Link sessions of which the provider's address or a reason was kept."
+        }
+    )
     quarantined = fields.Integer(metadata={"description": "Requests that were held."})
     remains = fields.List(
         fields.String(), metadata={"description": "Where copies may remain, a sentence each."}

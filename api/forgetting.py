@@ -28,6 +28,8 @@ class Forgotten:
     """How many were ever the client's."""
     deliveries: int
     claims: int
+    links: int
+    """Link sessions of which the provider's address or the reason was kept."""
     quarantined: int
     remains: tuple[str, ...]
     """Where copies may remain, a sentence each."""
@@ -65,7 +67,7 @@ class Forgetting:
 
 def _nothing_but(reference: str, held: int, log: Log) -> Forgotten:
     position = log.head().position
-    return Forgotten(reference, position, 0, 0, 0, quarantined=held, remains=())
+    return Forgotten(reference, position, 0, 0, 0, 0, quarantined=held, remains=())
 
 
 def _forgotten(reference: str, erased: Erased, held: int, remains: list[str]) -> Forgotten:
@@ -75,6 +77,7 @@ def _forgotten(reference: str, erased: Erased, held: int, remains: list[str]) ->
         len(erased.connections),
         erased.deliveries,
         erased.claims,
+        erased.links,
         quarantined=held,
         remains=tuple(remains),
     )

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 from ledger.decisions import Decisions
 from ledger.domain.errors import LedgerError
+from ledger.domain.words import link_stream
 from ledger.erasure import Erased, Erasure
 from ledger.observations import (
     Delivery,
     Happened,
+    LinkStep,
     ListedRow,
     Noted,
     Observation,
@@ -31,6 +33,7 @@ __all__ = [
     "Happened",
     "LeaseLost",
     "Ledger",
+    "LinkStep",
     "ListedRow",
     "Noted",
     "Observation",
@@ -136,6 +139,8 @@ class Ledger:
             case Retry(stream):
                 reading = self._read(self._parked_body(stream))
                 return Prepared(observation, stream, reading, connection=_connection(reading))
+            case LinkStep():
+                return Prepared(observation, link_stream(observation.link))
             case ListedRow():
                 return Prepared(
                     observation, observation.evidence, connection=str(observation.row["id"])

@@ -22,10 +22,12 @@ from ledger.domain.events import (
     Event,
     Signed,
 )
+from ledger.domain.link_session import admitted
 from ledger.domain.words import connection_stream, message_label
 from ledger.observations import (
     Delivery,
     Happened,
+    LinkStep,
     ListedRow,
     Noted,
     Outcome,
@@ -90,6 +92,8 @@ class Decisions:
                 self.accounts.append(self._noted(prepared, noted))
             case Happened() as happened:
                 self.accounts.append(self._happened(prepared, happened))
+            case LinkStep() as step:
+                self.accounts.append(self._link(prepared, step))
 
     def results(self, positions: Sequence[int]) -> list[Recorded]:
         """Give each observation's outcome, with the positions that the log assigned."""
@@ -259,6 +263,19 @@ class Decisions:
         salt = None if happened.payload is None else self.entropy(SALT_BYTES)
         self._append(happened.stream, happened.event, payload=happened.payload, salt=salt)
         return self._account(Outcome.NEW, prepared)
+
+    # Link sessions
+
+    def _link(self, prepared: Prepared, step: LinkStep) -> _Account:
+        taken = admitted(step.link, self._events(prepared.stream), step.events)
+        for event in taken:
+            beside = step.beside if event is step.events[0] else {}
+            self._append(prepared.stream, event, **beside)
+        if taken:
+            return self._account(Outcome.NEW, prepared)
+        position = max((row.position for row in self._stored.get(prepared.stream, [])), default=0)
+        original = self._originals.get(prepared.stream)
+        return _Account(Outcome.UNCHANGED, prepared.stream, original, position)
 
     # claims
 

@@ -1,8 +1,9 @@
 """Erasing a client: what may have to be forgotten goes, what happened stays.
 
-The payloads of its connections go, and the raw bodies that speak of it: those that a claim about
-one of its connections was drawn from, and those that nothing was drawn from and that name it. The
-long searches are made before the write lock is taken, and again under it for what came meanwhile.
+The payloads of its connections and of its Link sessions go, and the raw bodies that speak of it:
+those that a claim about one of its connections was drawn from, and those that nothing was drawn
+from and that name it. The long searches are made before the write lock is taken, and again under
+it for what came meanwhile.
 """
 
 import json
@@ -20,7 +21,8 @@ from ledger.domain.events import (
     DeliveryResolved,
     Event,
 )
-from ledger.domain.words import DELIVERY, client_stream, connection_of
+from ledger.domain.link_events import LinkRequested
+from ledger.domain.words import DELIVERY, client_stream, connection_of, connection_stream
 from ledger.recorders import codec
 from ledger.recorders.base import AmbiguousCommit, Change, Log, NewRow, Seen, StoredRow
 
@@ -28,6 +30,8 @@ LONG: Final = 6
 """From this many characters on a text is told apart from others without quotation marks around."""
 BODIES_AT_ONCE: Final = 200
 """How many raw bodies one query gives."""
+SESSIONS_AT_ONCE: Final = 2_000
+"""How many Link sessions one query gives."""
 
 
 class Mentions:
@@ -73,6 +77,8 @@ class Erased:
     """Raw bodies."""
     claims: int
     """Personal parts of claims."""
+    links: int
+    """Link sessions of which the provider's address or the reason was kept."""
     mentions: Mentions
     """To look for the client elsewhere."""
 
@@ -93,8 +99,12 @@ class Erasure:
     """Streams of connections that were ever the client's."""
     _naming: set[str] = field(default_factory=set)
     """Streams of deliveries whose bodies name it."""
+    _links: set[str] = field(default_factory=set)
+    """Streams of Link sessions that were asked for, for the client."""
+    _nobodys: dict[str, str] = field(default_factory=dict)
+    """Streams of Link sessions for a connection and for no client: the connection's."""
     _mentions: Mentions | None = None
-    _done: tuple[int, int] = (0, 0)
+    _done: tuple[int, int, int] = (0, 0, 0)
     _position: int | None = None
     """Of the last `client.erased` that the log holds already."""
 
@@ -116,9 +126,8 @@ class Erasure:
         position = positions[-1] if positions else self._position
         if position is None:
             return None
-        deliveries, claims = self._done
         assert self._mentions is not None
-        return Erased(position, self._ids(), deliveries, claims, self._mentions)
+        return Erased(position, self._ids(), *self._done, self._mentions)
 
     def _transact(self) -> list[int]:
         stream = client_stream(self.reference, self.log.key)
@@ -132,6 +141,7 @@ class Erasure:
         after, self._searched = self._searched, up_to
         needle = codec.stated_reference(self.reference)
         self._connections |= self.log.connections_holding(needle, after=after, up_to=up_to)
+        self._search_links(after, up_to)
         self._mentions = Mentions([self.reference, *self._ids()])
         while found := self.log.bodies_holding(
             self._mentions.needles, after=after, up_to=up_to, limit=BODIES_AT_ONCE
@@ -139,15 +149,38 @@ class Erasure:
             self._naming.update(one.stream for one in found if self._mentions(one.body))
             after = found[-1].position
 
+    def _search_links(self, after: int, up_to: int) -> None:
+        topics = [LinkRequested.NAME]
+        while rows := self.log.read_log(after, SESSIONS_AT_ONCE, up_to=up_to, topics=topics):
+            for row in rows:
+                asked = _event(row)
+                if not isinstance(asked, LinkRequested):
+                    continue
+                if asked.client == self.reference:
+                    self._links.add(row.stream)
+                elif asked.client is None and asked.connection is not None:
+                    self._nobodys[row.stream] = connection_stream(asked.connection)
+            after = rows[-1].position
+
+    def _payloads_of_links(self) -> dict[int, str]:
+        """Give what rests beside the events of the client's Link sessions: streams by position."""
+        nobodys = {s for s, connection in self._nobodys.items() if connection in self._connections}
+        ours = self._links | nobodys
+        rows = self.log.read_streams(ours) if ours else []
+        kept = self.log.kept([row.position for row in rows])
+        return {row.position: row.stream for row in rows if row.position in kept}
+
     def _decide(self, seen: Seen) -> Change:
         self._search(seen.head.position)
         told = self.log.read_streams(self._connections) if self._connections else []
         claims = [row.position for row in told if row.payload is not None]
         bodies, resolved = self._deliveries(told)
-        self._done = (len(bodies), len(claims))
+        links = self._payloads_of_links()
+        self._done = (len(bodies), len(claims), len({*links.values()}))
         self._position = seen.rows[-1].position if seen.rows else None
-        erased = [*claims, *bodies]
-        if not erased and not resolved and (seen.rows or not self._connections):
+        erased = [*claims, *bodies, *links]
+        known = self._connections or self._links
+        if not erased and not resolved and (seen.rows or not known):
             return Change([])
         event = ClientErased(
             observed=self.now() // 1000,

@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger.domain.claim import Claim, Evidence
 from ledger.domain.event import Event
+from ledger.domain.link_events import LinkEvent
 from ledger.domain.words import DELIVERY, connection_stream
 from ledger.ofauth.payloads import Reading
 from ledger.ofauth.signatures import Verdict
@@ -82,7 +83,26 @@ class Happened:
     """What is kept beside it and may have to be forgotten."""
 
 
-Observation = Delivery | Retry | ListedRow | Noted | Happened
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStep:
+    """Something that happened to a Link session."""
+
+    link: str
+    """The session's id."""
+    events: tuple[LinkEvent, ...]
+    """What is to be appended, in one transaction, as far as it may follow what is known."""
+    payload: bytes | None = None
+    """What rests beside the first of them and may have to be forgotten."""
+    salt: bytes | None = None
+    """What its digest was salted with."""
+
+    @property
+    def beside(self) -> Mapping[str, Any]:
+        """What is stored beside the first event."""
+        return {"payload": self.payload, "salt": self.salt}
+
+
+Observation = Delivery | Retry | ListedRow | Noted | Happened | LinkStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +129,7 @@ class Prepared:
     @property
     def streams(self) -> list[str]:
         """The streams that must be seen to decide."""
-        happened = isinstance(self.observation, Happened)
+        happened = isinstance(self.observation, Happened | LinkStep)
         own = [self.stream] if happened or self.stream.startswith(DELIVERY) else []
         return own if self.connection is None else [*own, connection_stream(self.connection)]
 

@@ -72,16 +72,56 @@ class ConnectionView(Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     """What a reader should be warned of, sorted."""
 
 
+class LinkReport(Struct, frozen=True, kw_only=True):
+    """What a browser said of the end of a Link session."""
+
+    channel: str
+    status: str
+    step: str | None
+    error: str | None
+    connection_id: str | None
+    reported_at: int
+
+
+class LinkView(Struct, frozen=True, kw_only=True):
+    """What is true of one Link session."""
+
+    link_id: str
+    client_reference_id: str | None
+    connection_id: str | None
+    """Which connection it was to bring back to life."""
+    status: str
+    """`pending`, `completed`, `failed`, `cancelled` or `lapsed`."""
+    requested_at: int
+    requested_by: str
+    via: str
+    risk: str | None
+    return_url: str | None
+    started_at: int | None
+    expires_at: int | None
+    """When it ends, or ended; None when the provider has not opened it."""
+    report: LinkReport | None
+    completed_at: int | None
+    """When the connection came to life that proves it, by the provider's clock."""
+    completed_connection_id: str | None
+    failed_at: int | None
+    failure_reason: str | None
+    cancelled_at: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientView:
     """What is true of whoever a clientReferenceId names."""
 
     client_reference_id: str
     status: str | None
-    """That of its best live connection; `deleted` when it had connections and none lives."""
+    """That of its best live connection; with none, `pending` while a Link session is open, else
+    `failed`, `cancelled` or `lapsed` when the last one came to nothing, else `deleted` when it had
+    connections."""
     connections: tuple[ConnectionView, ...]
     """By creation, then id."""
-    link_sessions: tuple[Any, ...] = ()
+    link_sessions: tuple[LinkView, ...] = ()
+    """By position: the first one asked for first."""
     last_evidence_at: int | None
     last_evidence_source: str | None
     stale: bool

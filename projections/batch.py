@@ -17,7 +17,7 @@ from ledger.domain.events import (
     DeliveryResolved,
     Event,
 )
-from ledger.domain.words import CONNECTION, connection_of, connection_stream
+from ledger.domain.words import CONNECTION, LINK, connection_of, connection_stream
 from ledger.recorders.base import Log, StoredRow
 from ledger.recorders.codec import to_event
 
@@ -48,8 +48,8 @@ class Told:
 
     stream: str
     facts: Sequence[Fact]
-    """Of a connection all of them, of a delivery at least the new ones; up to the first event
-    that cannot be read."""
+    """Of a connection or a Link session all of them, of a delivery at least the new ones; up to
+    the first event that cannot be read."""
     trouble: Trouble | None = None
     since: int = 0
     """The facts up to this position are in the view already."""
@@ -174,7 +174,8 @@ def tell_sorted(portions: Iterable[Sequence[StoredRow]]) -> Iterator[list[Told]]
 
 
 def _must_be_whole(rows: Sequence[StoredRow]) -> bool:
-    return rows[0].stream.startswith(CONNECTION) or any(row.topic in _TOLD_WHOLE for row in rows)
+    whole = rows[0].stream.startswith((CONNECTION, LINK))
+    return whole or any(row.topic in _TOLD_WHOLE for row in rows)
 
 
 def _erased(rows: Iterable[StoredRow]) -> set[str]:

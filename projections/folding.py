@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ledger.domain.connection import Connection, Step, fold
-from ledger.domain.words import connection_stream
+from ledger.domain.link_session import LinkSession, fold_link, valid_at
+from ledger.domain.words import connection_stream, link_of, link_stream
 from ledger.recorders.base import Log
 from projections.answers import ClientView, ConnectionView, HistoryEntry, Page
 from projections.batch import Told, tell_streams
 from projections.current_state.document import at_moment, client_view, connection_view
 from projections.history.entries import Placed, entries_of
 from projections.history.view import Wanted, with_positions
+from projections.links.document import link_views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,11 @@ class Moment:
     """When the question is (or was) asked: what is stale depends on it; milliseconds UTC."""
     valid_at_ms: int | None = None
     """Only what had occurred by then, by the provider's clock; milliseconds UTC."""
+
+    @property
+    def meant_ms(self) -> int:
+        """The time that the question is about; milliseconds UTC."""
+        return self.now_ms if self.valid_at_ms is None else self.valid_at_ms
 
 
 class Folding:
@@ -43,15 +50,29 @@ class Folding:
             return self._view(told, moment)
         return None
 
-    def client(self, reference: str, ids: Iterable[str], moment: Moment) -> ClientView:
-        """Give what is true of a client; `ids` are all connections ever bound to it."""
+    def client(
+        self, reference: str, ids: Iterable[str], links: Iterable[str], moment: Moment
+    ) -> ClientView:
+        """Give what is true of a client.
+
+        `ids` are all connections ever bound to it, `links` all Link sessions asked for, for it.
+        """
         views, known = [], False
         for told in self._told(ids, moment.position):
             view = self._view(told, moment)
             known = known or _was_of(told, reference, moment)
             if view is not None and view.client_reference_id == reference:
                 views.append(view)
-        return client_view(reference, views, known=known)
+        sessions = link_views(self.links(links, moment), moment_ms=moment.meant_ms)
+        return client_view(reference, views, sessions, known=known)
+
+    def links(self, ids: Iterable[str], moment: Moment) -> list[LinkSession]:
+        """Give what was true of Link sessions at a moment, the first one asked for first."""
+        streams = sorted({link_stream(id_) for id_ in ids})
+        told = tell_streams(self._log, streams, moment.position)
+        told.sort(key=lambda one: one.facts[0].position if one.facts else 0)
+        folded = (fold_link(link_of(t.stream), (fact.event for fact in t.facts)) for t in told)
+        return [s for one in folded if one is not None and (s := _valid_link(one, moment))]
 
     def client_history(
         self, reference: str, ids: Iterable[str], position: int, wanted: Wanted
@@ -103,6 +124,10 @@ def _valid(told: Told, moment: Moment) -> Connection | None:
     connection = fold(whole.id, said)
     # A reference that was learned later counts backwards (semantics, section 6).
     return None if connection is None else replace(connection, client=steps[-1].client)
+
+
+def _valid_link(session: LinkSession, moment: Moment) -> LinkSession | None:
+    return session if moment.valid_at_ms is None else valid_at(session, moment.valid_at_ms)
 
 
 def _was_of(told: Told, reference: str, moment: Moment) -> bool:

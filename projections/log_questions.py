@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from ledger.domain.connection import REFERENCE
-from ledger.domain.words import CONNECTION, connection_of, short_id
+from ledger.domain.link_events import LinkRequested
+from ledger.domain.words import CONNECTION, connection_of, link_of, short_id
 from ledger.recorders.base import Log
 from projections.answers import (
     Answer,
@@ -23,9 +24,12 @@ from projections.deliveries.projection import parked_delivery
 from projections.folding import Folding, Moment
 from projections.history.projection import History
 from projections.history.view import Wanted, bound_connections
+from projections.links.projection import Links
+from projections.links.view import ids_of_client
 from projections.store import Store
 
 T = TypeVar("T")
+_ALL_CONNECTIONS: Final = f"{CONNECTION[:-1]}."
 READ_AT_ONCE: Final = 5_000
 """How many events one query of a scan reads."""
 
@@ -50,12 +54,14 @@ class LogQuestions(Histories):
         as_of_us: int | None = None,
         valid_at_ms: int | None = None,
     ) -> Answer[ClientView] | None:
-        """Give what is true of a client; None when no claim ever named it."""
+        """Give what is true of a client; None when no claim and no Link session ever named it."""
         moment = self._moment(now_ms, as_of_us, valid_at_ms)
         ids = self._bound(reference, moment.position)
-        if not ids:
+        links = self._links(reference, moment.position)
+        if not ids and not links:
             return None
-        return self._answer(self._folding.client(reference, ids, moment), moment.position)
+        view = self._folding.client(reference, ids, links, moment)
+        return self._answer(view, moment.position)
 
     def connection(
         self,
@@ -78,7 +84,7 @@ class LogQuestions(Histories):
     ) -> Answer[Page[HistoryEntry]] | None:
         position = self._position(as_of_us)
         ids = self._bound(reference, position)
-        if not ids:
+        if not ids and not self._links(reference, position):
             return None
         page = self._folding.client_history(reference, ids, position, wanted)
         return self._answer(page, position, History)
@@ -144,15 +150,25 @@ class LogQuestions(Histories):
                     ids.add(statement.claim.connection_id)
         return ids
 
-    def _tail(self, projection: str, end: int) -> Iterator[Told]:
-        """Give what connections' streams tell after the place where the views stopped reading."""
+    def _links(self, reference: str, position: int) -> list[str]:
+        """Give every Link session that was asked for, for a client, up to a position."""
+        found: list[str] = []
+        if self._store is not None:
+            with self._store.reading() as session:
+                found = ids_of_client(session, reference, position)
+        for told in self._tail(Links.name, position, LinkRequested.NAME):
+            requested = told.facts[0].event if told.facts else None
+            if isinstance(requested, LinkRequested) and requested.client == reference:
+                found.append(link_of(told.stream))
+        return found
+
+    def _tail(self, projection: str, end: int, topic: str = _ALL_CONNECTIONS) -> Iterator[Told]:
+        """Give what streams tell after the place where the views stopped reading."""
         position = 0
         if self._store is not None:
             with self._store.reading() as session:
                 position = self._store.positions(session, [projection])[projection]
-        while rows := self._log.read_log(
-            position, READ_AT_ONCE, up_to=end, topics=(f"{CONNECTION[:-1]}.",)
-        ):
+        while rows := self._log.read_log(position, READ_AT_ONCE, up_to=end, topics=(topic,)):
             yield from tell_rows(rows)
             position = rows[-1].position
 

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from projections.errors import ViewsOutdated
 from projections.generations import Generations, generations_of
-from projections.registry import outdated, tables
+from projections.registry import outdated, tables, unmade
 from projections.store import Store
 
 
@@ -52,7 +52,7 @@ def readable(generations: Generations) -> Store | None:
     """
     store = generations.open(generations.live(), writer=False)
     try:
-        if store.exists() and not outdated(store):
+        if store.exists() and not outdated(store) and not unmade(store):
             return store
     except BaseException:
         store.close()

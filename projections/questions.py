@@ -31,11 +31,14 @@ from projections.folding import Folding, Moment
 from projections.history import view as history
 from projections.history.projection import History
 from projections.history.view import Wanted
+from projections.links import view as links
+from projections.links.document import link_views
+from projections.links.projection import Links
 from projections.registry import PROJECTIONS
 from projections.store import Reads, Session
 
 T = TypeVar("T")
-VERSIONS = {one.name: one.version for one in (CurrentState, History, Deliveries)}
+VERSIONS = {one.name: one.version for one in (CurrentState, History, Deliveries, Links)}
 
 
 class Questions(Histories):
@@ -73,20 +76,30 @@ class Questions(Histories):
         as_of_us: int | None = None,
         valid_at_ms: int | None = None,
     ) -> Answer[ClientView] | None:
-        """Give what is true of a client; None when no claim ever named it."""
+        """Give what is true of a client; None when no claim and no Link session ever named it."""
         with self._store.reading() as session:
             position = self._position(session, CurrentState.name, as_of_us)
             if as_of_us is None and valid_at_ms is None:
-                if not history.is_bound(session, reference):
-                    return None
-                views = self._now(session, now_ms).of_client(reference)
-                known = history.has_entries(session, "client_ref", reference)
-                return self._answer(client_view(reference, views, known=known), position, session)
+                view = self._client_now(session, reference, now_ms)
+                return None if view is None else self._answer(view, position, session)
             ids = history.bound_connections(session, reference, position)
-        if not ids:
+            sessions = links.ids_of_client(session, reference, position)
+        if not ids and not sessions:
             return None
         moment = _moment(position, now_ms, as_of_us, valid_at_ms)
-        return self._answer(self._folding.client(reference, ids, moment), position, session)
+        view = self._folding.client(reference, ids, sessions, moment)
+        return self._answer(view, position, session)
+
+    def _client_now(self, session: Session, reference: str, now_ms: int) -> ClientView | None:
+        sessions = links.of_client(session, reference)
+        if not sessions and not history.is_bound(session, reference):
+            return None
+        return client_view(
+            reference,
+            self._now(session, now_ms).of_client(reference),
+            link_views(sessions, moment_ms=now_ms),
+            known=history.has_entries(session, "client_ref", reference),
+        )
 
     def connection(
         self,
@@ -144,10 +157,12 @@ class Questions(Histories):
             position = self._position(session, History.name, as_of_us)
             if as_of_us is None:
                 page = wanted.read(session, "client_ref", reference)
-                if not page.items and not history.is_bound(session, reference):
+                if not page.items and not _is_known(session, reference):
                     return None
-            elif not (ids := history.bound_connections(session, reference, position)):
-                return None
+            else:
+                ids = history.bound_connections(session, reference, position)
+                if not ids and not links.ids_of_client(session, reference, position):
+                    return None
         if as_of_us is None:
             page = history.with_positions(self._log, page, position)
         else:
@@ -230,6 +245,11 @@ class _Held:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         yield self._session
+
+
+def _is_known(session: Session, reference: str) -> bool:
+    """Tell whether a claim bound a connection to a client, or somebody asked for a Link session."""
+    return history.is_bound(session, reference) or bool(links.of_client(session, reference))
 
 
 def progress_of(store: Reads, key: bytes) -> Progress:

@@ -7,12 +7,14 @@ from projections.base import Projection, Table
 from projections.current_state.projection import CurrentState
 from projections.deliveries.projection import Deliveries
 from projections.history.projection import History
+from projections.links.projection import Links
 from projections.store import BLOCKED, MADE, Store
 
 PROJECTIONS: Final[dict[str, Callable[[bytes], Projection]]] = {
     CurrentState.name: CurrentState,
     History.name: lambda _: History(),
     Deliveries.name: lambda _: Deliveries(),
+    Links.name: lambda _: Links(),
 }
 """By name: what makes the projection from the store's key (for the short forms of ids)."""
 
@@ -53,3 +55,12 @@ def outdated(store: Store) -> list[str]:
     return [
         one.name for one in all_projections(b"") if made.get(one.name, one.version) != one.version
     ]
+
+
+def unmade(store: Store) -> list[str]:
+    """Name the projections that no version made rows of: an earlier program did not have them.
+
+    Who may write makes their tables; for who only reads they are not there.
+    """
+    made = store.made_by()
+    return [one.name for one in all_projections(b"") if one.name not in made]

@@ -29,7 +29,15 @@ from projections.store import Store
 from tests.builders import Clock, counting_entropy
 
 DAY_MS = 86_400_000
-TABLES = ("current_state", "history", "history_bindings", "parked", "dialects", "blocked")
+TABLES = (
+    "current_state",
+    "history",
+    "history_bindings",
+    "parked",
+    "dialects",
+    "link_sessions",
+    "blocked",
+)
 
 
 def facts_of(statements: Iterable[Statement]) -> list[Fact]:

@@ -22,8 +22,9 @@ from ledger.application import Ledger
 def forget(ref: str, yes: bool, url: str | None, json_: bool) -> None:
     """Erase what may have to be forgotten of the client REF, a clientReferenceId.
 
-    Raw bodies, userData, permissions and unknown fields go, for good; which events there were, with
-    their order, statuses and times, stays. Exit 1 when the ledger has never heard of REF.
+    Raw bodies, userData, permissions and unknown fields go, for good, and the addresses of Link
+    sessions; which events there were, with their order, statuses and times, stays. Exit 1 when the
+    ledger has never heard of REF.
     """
     if not yes and click.prompt("Give the reference again to erase it", err=True) != ref:
         raise click.UsageError("This is another reference. Nothing was erased.")

@@ -52,7 +52,7 @@ class LinkStarted(LinkEvent):
     NAME = "link.started"
     expires_at: int | None = None
     """When the provider ends it, if it said so."""
-    digest: str
+    digest: str = ""
     """SHA-256 of salt and payload, in hex."""
 
 

@@ -20,6 +20,16 @@ def connection_of(stream: str) -> str:
     return stream.removeprefix(CONNECTION)
 
 
+def link_stream(link_id: str) -> str:
+    """Name the stream of a Link session."""
+    return LINK + link_id
+
+
+def link_of(stream: str) -> str:
+    """Give the id of a Link session from the name of its stream."""
+    return stream.removeprefix(LINK)
+
+
 def client_stream(reference: str, store_key: bytes) -> str:
     """Name the stream of a client, which does not tell the reference to who lacks the store."""
     digest = hmac.new(store_key, b"client\0" + reference.encode(), hashlib.sha256).hexdigest()

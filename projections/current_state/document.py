@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from ledger.domain.claim import NOTES, Evidence
 from ledger.domain.connection import Connection, Step
 from ledger.domain.status import Status
-from projections.answers import ClientView, ConnectionView
+from projections.answers import ClientView, ConnectionView, LinkView
+from projections.links.document import status_by_links
 from projections.times import source_of
 
 BEST_FIRST: Final = (Status.ACTIVE, Status.AWAITING_2FA, Status.EXPIRED)
@@ -53,8 +54,14 @@ def at_moment(
     return replace(view, stale=stale, flags=flags)
 
 
-def client_view(reference: str, views: Iterable[ConnectionView], *, known: bool) -> ClientView:
-    """Give what is true of a client from its connections.
+def client_view(
+    reference: str,
+    views: Iterable[ConnectionView],
+    links: Sequence[LinkView] = (),
+    *,
+    known: bool,
+) -> ClientView:
+    """Give what is true of a client from its connections and Link sessions.
 
     `known` tells whether any history entry is the client's: with no live connection, that makes
     the difference between one whose connections are gone and one that had none.
@@ -64,12 +71,18 @@ def client_view(reference: str, views: Iterable[ConnectionView], *, known: bool)
     newest = max(connections, key=lambda v: (v.last_evidence_at, v.id), default=None)
     return ClientView(
         client_reference_id=reference,
-        status=_best(live) if live or not (connections or known) else Status.DELETED,
+        status=_best(live) if live else _without_live(links, had=bool(connections) or known),
         connections=connections,
+        link_sessions=tuple(links),
         last_evidence_at=None if newest is None else newest.last_evidence_at,
         last_evidence_source=None if newest is None else newest.last_evidence_source,
         stale=any(view.stale for view in live),
     )
+
+
+def _without_live(links: Sequence[LinkView], *, had: bool) -> str | None:
+    """Give the status of a client without a live connection; `had` tells whether it had any."""
+    return status_by_links(links) or (Status.DELETED if had else None)
 
 
 def _best(live: Sequence[ConnectionView]) -> str | None:

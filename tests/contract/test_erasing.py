@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ledger.application import Ledger
+from ledger.application import Ledger, LinkStep
 from ledger.domain.errors import StoreUnavailable
 from ledger.domain.events import ClientErased
+from ledger.domain.words import link_stream
 from ledger.erasure import Mentions
 from ledger.recorders.base import AmbiguousCommit, Log
 from ledger.recorders.codec import to_event
@@ -17,6 +18,7 @@ from projections import runner as running
 from projections.batch import read_batch
 from projections.erasing import erase_views
 from tests.builders import NOON, delivery, webhook
+from tests.linked import asked, opened
 from tests.projected import Views, dump
 
 CANARY = "canary-name"
@@ -189,3 +191,83 @@ def test_a_body_names_somebody_in_any_form_of_json(body: bytes, expected: bool) 
     mentions = Mentions(["user/1", "7", "Ünä"])
     assert mentions(body) is expected
     assert any(needle in body for needle in mentions.needles) or not expected
+
+
+REASON = b'{"reason":"canary-reason"}'
+URL = b"https://link.ofauth.example/canary-url"
+
+
+def link(views: Views, number: int, client: str | None, target: str | None = None) -> str:
+    """A Link session that was asked for, with a reason, and opened; gives its stream."""
+    name = f"link_{number:024x}"
+    wish = asked(client=client, connection=target)
+    ledger_of(views).record(
+        [
+            LinkStep(link=name, events=(wish,), payload=REASON, salt=b"s"),
+            LinkStep(link=name, events=(opened(),), payload=URL, salt=b"s"),
+        ]
+    )
+    return link_stream(name)
+
+
+def test_what_rests_beside_the_sessions_of_a_client_is_erased(views: Views) -> None:
+    """Those that name the client, and those that name nobody and one of its connections."""
+    ledger = ledger_of(views)
+    ledger.record([delivery(told(1)), delivery(webhook(connection="conn_2", ref="user_2"))])
+    ours = [link(views, 1, "user_1"), link(views, 2, None, "conn_1")]
+    others = [
+        link(views, 3, "user_2"),
+        link(views, 4, None, "conn_2"),
+        link(views, 5, "user_2", "conn_1"),
+        link(views, 6, None),
+    ]
+    views.catch_up()
+    before = views.questions.client("user_1", now_ms=NOON)
+    erased = ledger.forget("user_1", by="test")
+    assert erased is not None
+    assert (erased.links, erased.deliveries, erased.claims) == (2, 1, 1)
+    rows = views.log.read_streams([*ours, *others])
+    kept = views.log.kept([row.position for row in rows])
+    assert {row.stream for row in rows if row.position in kept} == set(others)
+    views.catch_up()
+    after = views.questions.client("user_1", now_ms=NOON)
+    assert before is not None
+    assert after is not None
+    assert after.value.link_sessions == before.value.link_sessions
+    again = ledger.forget("user_1", by="test")
+    assert again is not None
+    assert (again.links, again.position) == (0, erased.position)
+
+
+def test_a_client_of_whom_only_a_session_is_known_can_be_erased(views: Views) -> None:
+    """Also when nothing rests beside it: then it is only said that it was asked for."""
+    ledger = ledger_of(views)
+    link(views, 1, "user_1")
+    bare = LinkStep(link=f"link_{2:024x}", events=(asked(client="user_2"),))
+    ledger.record([bare])
+    first, second = (ledger.forget(client, by="test") for client in ("user_1", "user_2"))
+    assert first is not None
+    assert second is not None
+    assert (first.links, second.links) == (1, 0)
+    assert payloads(views.log) == 0
+    assert len(views.log.read_log(0, 10, topics=["client.erased"])) == 2
+    assert ledger.forget("user_3", by="test") is None
+
+
+def test_a_session_that_comes_before_the_lock_is_taken_is_erased_too(
+    views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Like a delivery."""
+    link(views, 1, "user_1")
+    erase, late = views.log.erase, [2]
+
+    def erase_late(*args: Any) -> Any:
+        if late:
+            link(views, late.pop(), "user_1")
+        return erase(*args)
+
+    monkeypatch.setattr(views.log, "erase", erase_late)
+    erased = ledger_of(views).forget("user_1", by="test")
+    assert erased is not None
+    assert erased.links == 2
+    assert payloads(views.log) == 0

@@ -8,6 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from ledger.application import LinkStep
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.base import NewRow
 from projections import postgres_generations
@@ -22,6 +23,7 @@ from projections.registry import PROJECTIONS
 from tests.builders import delivery, open_ledger, webhook
 from tests.contract.test_views import tangle
 from tests.given import as_statement, created
+from tests.linked import lives
 from tests.projected import TABLES, Views, about, dump
 from tests.rebuilding import (
     children,
@@ -39,6 +41,7 @@ def views(database_url: str) -> Iterator[Views]:
     """A log about many connections, with views that have read it."""
     ledger = open_ledger(database_url)
     ledger.record([delivery(b"not json %d" % i) for i in range(3)])
+    ledger.record([LinkStep(link=link, events=(event,)) for link, event in lives(1, 20)])
     ledger.log.close()
     views = Views(database_url)
     views.tell(*tangle(1, 40))

@@ -16,6 +16,7 @@ from projections.history.view import By, Order
 from projections.log_questions import LogQuestions
 from projections.opening import find_store, open_store
 from projections.questions import Questions
+from projections.registry import PROJECTIONS
 from projections.runner import Runner
 from tests.builders import NOON, delivery, open_ledger, webhook
 from tests.given import (
@@ -314,7 +315,7 @@ def test_parked_deliveries_and_silence_are_counted(database_url: str) -> None:
     assert questions.silence() == {"documented": NOON + 9}
     counts = questions.counts()
     assert (counts.connections, counts.parked) == ({"active": 1}, 2)
-    assert counts.blocked == {"current_state": 0, "history": 0, "deliveries": 0}
+    assert counts.blocked == dict.fromkeys(PROJECTIONS, 0)
     without = LogQuestions(ledger.log, store, stale_after_ms=DAY_MS)
     assert without.parked(None, 9).items == (*first.items, *second.items)
     store.close()
@@ -328,11 +329,7 @@ def test_views_are_found_only_where_they_were_made(database_url: str) -> None:
     open_store(database_url).close()
     found = find_store(database_url)
     assert found is not None
-    assert Questions(log, found, stale_after_ms=1).positions() == {
-        "current_state": 0,
-        "history": 0,
-        "deliveries": 0,
-    }
+    assert Questions(log, found, stale_after_ms=1).positions() == dict.fromkeys(PROJECTIONS, 0)
     found.close()
     log.close()
 

@@ -341,7 +341,7 @@ def test_projections_say_how_far_they_are(serving: Serving) -> None:
     response = serving.get("/api/projections")
     assert int(response.headers["Ledger-Position"]) == serving.position
     items = {item["name"]: item for item in response.json["items"]}
-    assert set(items) == {"current_state", "history", "deliveries"}
+    assert set(items) == {"current_state", "history", "deliveries", "links"}
     for item in items.values():
         assert (item["position"], item["lag"], item["blocked"]) == (serving.position, 0, [])
 

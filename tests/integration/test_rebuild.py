@@ -17,7 +17,7 @@ from tests.rebuilding import children, complete, ended, remnants, stopped
 from tests.serving import READ, WRITE, Serving
 
 PATH = "/api/projections/rebuild"
-ALL = ["current_state", "history", "deliveries"]
+ALL = ["current_state", "history", "deliveries", "links"]
 
 
 def generation(response: Any) -> int:

@@ -1,0 +1,1 @@
+"""The Link sessions: whose they are, and where each stands."""

@@ -1,0 +1,77 @@
+"""One row per Link session: the fold of its events. The provider's address is not among them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.domain.link_proof import AFTER_MS, named
+from ledger.domain.link_session import LinkSession, fold_link
+from ledger.domain.words import LINK, link_of
+from projections.base import Params, Table, Write
+from projections.batch import Told
+
+SESSIONS: Final = Table(
+    "link_sessions",
+    """link_id {text} NOT NULL,
+    position BIGINT NOT NULL,
+    client_ref {text},
+    target_id {text},
+    named_id {text},
+    requested_at BIGINT NOT NULL,
+    open_until BIGINT NOT NULL,
+    completed SMALLINT NOT NULL,
+    document TEXT NOT NULL""",
+    key=("link_id",),
+    indexes={
+        "client": ("client_ref", "position"),
+        "target": ("target_id", "requested_at"),
+        "named": ("named_id",),
+        "open": ("completed", "open_until"),
+    },
+)
+UPSERT: Final = """INSERT INTO link_sessions{g}
+    (link_id, position, client_ref, target_id, named_id, requested_at, open_until, completed,
+     document)
+    VALUES (:link_id, :position, :client_ref, :target_id, :named_id, :requested_at, :open_until,
+            :completed, :document)
+    ON CONFLICT (link_id) DO UPDATE SET named_id = excluded.named_id,
+    open_until = excluded.open_until, completed = excluded.completed,
+    document = excluded.document"""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Links:
+    """Where each Link session stands."""
+
+    name = "links"
+    version = 1
+    streams: tuple[str, ...] = (LINK,)
+    tables: Sequence[Table] = (SESSIONS,)
+    statements: Sequence[str] = (UPSERT,)
+    plain: Sequence[str] = (UPSERT,)
+
+    def writes(self, told: Told) -> Iterable[Write]:
+        """See `Projection`."""
+        session = fold_link(link_of(told.stream), (fact.event for fact in told.facts))
+        if session is not None:
+            yield Write(UPSERT, _row(session, told.facts[0].position))
+
+    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+        """See `Projection`."""
+        return many
+
+
+def _row(session: LinkSession, position: int) -> Params:
+    return {
+        "link_id": session.id,
+        "position": position,
+        "client_ref": session.request.client,
+        "target_id": session.request.connection,
+        "named_id": named(session),
+        "requested_at": session.request.observed,
+        "open_until": session.ends_at + AFTER_MS,
+        "completed": int(session.completed is not None),
+        "document": _encode(session).decode(),
+    }
