@@ -29,7 +29,7 @@ from ledger.recorders.base import (
     Seen,
     StoredRow,
 )
-from ledger.recorders.postgres_connections import TIMEOUTS, open_datastore
+from ledger.recorders.postgres_connections import WRITING, open_datastore
 from ledger.recorders.postgres_erasing import PostgresErasing
 from ledger.recorders.postgres_scanning import PostgresScanning
 from ledger.recorders.postgres_sweeping import (
@@ -187,7 +187,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
     ) -> Seen:
         with connection.pipeline():
             connection.execute("BEGIN")
-            connection.execute(TIMEOUTS)
+            connection.execute(WRITING)
             connection.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
             head = _cursor(connection).execute(_HEAD, prepare=True)
             rows = _cursor(connection).execute(

@@ -27,11 +27,14 @@ RECONNECT_S: Final = 1.0
 Its pauses double: two minutes after the server went, it would not try for another two.
 """
 
-TIMEOUTS: Final = (
+# A server, database or role may have synchronous_commit off, but a 204 means: durable on disk.
+WRITING: Final = (
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), "
-    f"set_config('statement_timeout', '{LOCK_TIMEOUT_MS}', true)"
+    f"set_config('statement_timeout', '{LOCK_TIMEOUT_MS}', true), "
+    "set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), "
+    "'off'), 'local'), true)"
 )
-"""The statement that bounds what follows in its transaction."""
+"""The statement that bounds what follows in its transaction, and has it on disk at its commit."""
 
 
 def open_datastore(url: str, *, readers: int, wait_s: float) -> PostgresDatastore:

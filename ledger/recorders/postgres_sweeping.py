@@ -9,7 +9,7 @@ from psycopg import Connection, Cursor
 from psycopg.rows import DictRow
 
 from ledger.recorders.base import Guard, LeaseLost, StoredRow
-from ledger.recorders.postgres_connections import TIMEOUTS
+from ledger.recorders.postgres_connections import WRITING
 
 SWEEPING_SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS leases (
@@ -79,7 +79,7 @@ class PostgresSweeping(ABC):
     def _change(self, statement: LiteralString, params: Sequence[Any]) -> Cursor[DictRow]:
         """Change one lease, and wait for its row no longer than for the log."""
         with self._connection() as connection, connection.transaction():
-            connection.execute(TIMEOUTS)
+            connection.execute(WRITING)
             return connection.execute(statement, params)
 
 

@@ -47,6 +47,33 @@ def test_a_connection_that_is_cut_at_the_commit_costs_and_doubles_nothing(
     assert [result.position for result in results] == [rows[1].position, rows[3].position]
 
 
+@pytest.mark.parametrize(("set_to", "taken"), [("off", "local"), ("on", "on"), ("local", "local")])
+def test_a_server_that_answers_before_the_disk_has_it_is_not_asked_to(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, set_to: str, taken: str
+) -> None:
+    """204 means durable on disk, whatever the server's default for everybody else is."""
+    name = postgres_url.rpartition("/")[2]
+    with psycopg.connect(postgres_url, autocommit=True) as owner:
+        owner.execute(f"ALTER DATABASE {name} SET synchronous_commit = {set_to}")
+    seen = []
+    commit = PostgresLog._commit
+
+    def look_and_commit(log: PostgresLog, connection: Connection) -> None:
+        found = connection.execute("SELECT current_setting('synchronous_commit') AS it").fetchone()
+        seen.append(found)
+        commit(log, connection)
+
+    monkeypatch.setattr(PostgresLog, "_commit", look_and_commit)
+    try:
+        ledger = open_ledger(postgres_url)
+        ledger.record([delivery(webhook())])
+        ledger.log.close()
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as owner:
+            owner.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
+    assert seen == [{"it": taken}]
+
+
 def test_a_lock_that_another_holds_is_not_waited_for_endlessly(
     ledger: Ledger, postgres_url: str
 ) -> None:

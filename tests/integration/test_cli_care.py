@@ -263,7 +263,7 @@ def test_doctor_judges_stores() -> None:
     assert levels(judge_postgres(PostgresCondition(150004, True, True, "on", False))) == set()
     worst = PostgresCondition(120001, False, False, "off", True)
     assert [one.level for one in judge_postgres(worst)] == [
-        "ok", "failed", "failed", "failed", "failed", "warning",
+        "ok", "failed", "failed", "failed", "warning",
     ]  # fmt: skip
 
 
