@@ -104,7 +104,10 @@ class Senders:
             busy = self._changed.wait_for(
                 lambda: len(self.journal) >= goal and len(self._sent) >= LEAST_IN_FLIGHT, 120
             )
-            assert busy, "everything was sent before the service could be killed often enough"
+            assert busy, (
+                f"{len(self.journal)} of {goal} answers, {len(self._sent)} in flight and "
+                f"{len(self._work)} left to send: the service hangs, or was to be killed too late"
+            )
             # Under the lock, so that no answer that is read now makes the number untrue.
             self.in_flight_at_kills.append(len(self._sent))
             kill()

@@ -19,12 +19,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.docs.network import own_network
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 100
 BACKGROUND_SECONDS = 30
 STOP_SECONDS = 10
 TURN = f"connection-ledger-pages-{os.getuid()}.lock"
-"""A file in the folder for temporary files: whoever holds it runs a page. It is never removed."""
+"""A file in the folder for temporary files: where pages cannot have networks of their own, whoever
+holds it runs a page. It is never removed."""
+
+LAST_WILL = "trap 'trap - TERM; kill 0' EXIT\n"
+"""Bash ends when its input does, so also when this process is killed; then its programs do too."""
 
 
 class BlockFailedError(AssertionError):
@@ -41,11 +47,12 @@ class Shell:
         self.lines: queue.Queue[str | None] = queue.Queue()
 
     def __enter__(self) -> Self:
-        """Start bash, when no other page's programs listen on the ports that the pages name."""
+        """Start bash, where no other page's programs listen on the ports that the pages name."""
         self.turn = (Path(tempfile.gettempdir()) / TURN).open("w")
-        fcntl.flock(self.turn, fcntl.LOCK_EX)
+        if not own_network():
+            fcntl.flock(self.turn, fcntl.LOCK_EX)
         self.process = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"],
+            [*own_network(), "bash", "--noprofile", "--norc"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,6 +64,7 @@ class Shell:
         )
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
+        self._send(LAST_WILL)
         return self
 
     def __exit__(

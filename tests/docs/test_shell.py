@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.docs.network import own_network
 from tests.docs.pages import Block
-from tests.docs.shell import BlockFailedError, Shell, matches
+from tests.docs.shell import ROOT, BlockFailedError, Shell, matches
 from tests.docs.test_blocks import run_block
 
 
@@ -55,6 +59,34 @@ def test_a_page_that_does_not_is_caught(tmp_path: Path, block: Block) -> None:
     """Another output, more output, a failing command and a dead shell all fail the page."""
     with pytest.raises(BlockFailedError):
         run(tmp_path, block)
+
+
+def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
+    """A program that kept its port would fail every later page, until somebody finds it."""
+    killed = (
+        "import os, pathlib; from tests.docs.shell import Shell\n"
+        f"with Shell(pathlib.Path({str(tmp_path)!r})) as shell:\n"
+        "    shell.start('echo $BASHPID; exec sleep 1000', ['...', '...'])\n"
+        "    print(shell.run('cat .background-*'), flush=True)\n"
+        "    os._exit(1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", killed], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    sleeping = Path(f"/proc/{int(done.stdout)}/comm")
+    deadline = time.monotonic() + 30
+    while sleeping.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not sleeping.exists()
+
+
+def test_two_pages_may_listen_on_one_port(tmp_path: Path) -> None:
+    """Nor does it matter what else listens on this machine."""
+    if not own_network():
+        pytest.skip("this system gives no network of its own")
+    serve = f"{sys.executable} -u -m http.server --bind 127.0.0.1 8080"
+    with Shell(tmp_path) as first, Shell(tmp_path) as second:
+        for shell in (first, second):
+            shell.start(serve, ["Serving HTTP on 127.0.0.1 port 8080 ..."])
 
 
 def test_wildcards_stand_for_characters_or_lines() -> None:
