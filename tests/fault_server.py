@@ -58,6 +58,7 @@ class FaultServer:
 
     def __init__(self, *reactions: Reaction) -> None:
         self._reactions = list(reactions)
+        self._greeting: Callable[[socket.socket], None] | None = None
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -88,6 +89,14 @@ class FaultServer:
                     connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(30)
+
+    def react(self, *reactions: Reaction) -> None:
+        """React so from now on."""
+        self._reactions = list(reactions)
+
+    def greet(self, greeting: Callable[[socket.socket], None]) -> None:
+        """Treat each connection so instead of reading what comes."""
+        self._greeting = greeting
 
     def stall(self, connection: socket.socket) -> None:
         """Say nothing until the test is over."""
@@ -122,10 +131,11 @@ class FaultServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
+            if self._greeting is not None:
+                self._greeting(connection)
+                return
             while (line := stream.readline()) != b"":
-                method, target, *version = line.decode("latin-1").split(" ")
-                if not version:  # the beginning of TLS
-                    return
+                method, target, _ = line.decode("latin-1").split(" ")
                 headers = {name.lower(): value for name, value in parse_headers(stream).items()}
                 body = stream.read(int(headers.get("content-length", "0")))
                 with self._lock:

@@ -37,9 +37,7 @@ class Budget:
         """
         with self._lock:
             now = self._monotonic()
-            if now > self._as_of:
-                self._calls = min(self._burst, self._calls + (now - self._as_of) * self._rate)
-                self._as_of = now
+            self._fill(now, self._burst)
             wait = self._as_of - now + max(0.0, 1.0 - self._calls) / self._rate
             if most is not None and wait > most:
                 raise RateLimited("by our own count", retry_after=wait)
@@ -50,7 +48,10 @@ class Budget:
     def pause(self, seconds: float) -> None:
         """Let no further call be made for so long, because the provider said so."""
         with self._lock:
-            until = self._monotonic() + seconds
-            if until > self._as_of:
-                self._as_of = until
-                self._calls = min(self._calls, 1.0)
+            self._fill(self._monotonic() + seconds, 1)
+
+    def _fill(self, until: float, most: int) -> None:
+        """Come to a moment, from which on at most so many calls may follow at once."""
+        if until > self._as_of:
+            self._calls = min(most, self._calls + (until - self._as_of) * self._rate)
+            self._as_of = until

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -144,6 +145,8 @@ class Transport:
                 body += piece
                 if len(body) > self._most_bytes:
                     raise _TooLarge
+            if not body and _endless(response):
+                raise ConnectionAbortedError
             return Answer(
                 status=response.status_code,
                 headers=response.headers,
@@ -155,6 +158,15 @@ class Transport:
 
 class _TooLarge(Exception):
     """An answer has more bytes than are read."""
+
+
+def _endless(response: requests.Response) -> bool:
+    """Tell whether an answer does not say where it ends; then its head may have been cut off.
+
+    The parser takes a head that breaks off for a whole one, and the nothing after it for a body.
+    """
+    framed = {"Content-Length", "Transfer-Encoding"} & {name.title() for name in response.headers}
+    return response.status_code != HTTPStatus.NO_CONTENT and not framed
 
 
 def _how(error: BaseException, progress: Progress) -> str:
