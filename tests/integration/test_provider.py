@@ -14,12 +14,16 @@ from api.bootstrap import open_service
 from api.emulator.emulator import Emulator
 from api.emulator.server import EmulatorServer
 from api.settings import LiveSettings, Settings
-from ledger.ofauth.client import OFAuthClient, Paths
+from ledger.ofauth.client import LinkInit, OFAuthClient, Paths
 from ledger.ofauth.errors import (
+    ConnectionGone,
+    Forbidden,
+    NoSession,
     ProviderError,
     ProviderFailed,
     RateLimited,
     RefusedKey,
+    Unreachable,
     UnreadableAnswer,
 )
 from ledger.ofauth.rows import read_row
@@ -88,8 +92,12 @@ def test_whoami_takes_the_right_key_only(emulator_url: str) -> None:
     [
         ("html", ProviderFailed),
         ("http5xx", ProviderFailed),
+        ("http403", Forbidden),
         ("http429", RateLimited),
         ("truncate", UnreadableAnswer),
+        ("cut", Unreachable),
+        ("lostRequest", Unreachable),
+        ("lostAnswer", Unreachable),
     ],
 )
 def test_each_fault_of_the_emulator_has_its_error(
@@ -102,6 +110,46 @@ def test_each_fault_of_the_emulator_has_its_error(
             client.connections(limit=10, offset=0)
         control(emulator_url, "PUT", "faults")
         assert len(client.connections(limit=10, offset=0).rows) == 3
+
+
+def test_commands_act_on_the_connection_that_they_name(emulator_url: str) -> None:
+    """Invalidated it is expired and still there; deleted it is gone, by the provider's word."""
+    with asking(emulator_url) as client:
+        one, other, _ = (row["id"] for row in client.connections(limit=3, offset=0).rows)
+        client.probe(one)
+        client.invalidate(one)
+        client.delete(other)
+        rows = {row["id"]: row["status"] for row in client.connections(limit=3, offset=0).rows}
+        assert rows[one] == "expired"
+        assert other not in rows
+        for call in (client.probe, client.delete, client.invalidate):
+            with pytest.raises((ConnectionGone, NoSession)):
+                call(other)
+
+
+@pytest.mark.parametrize("paths", Paths)
+@pytest.mark.parametrize("fault", ["lostAnswer", "late5xx", "cut"])
+def test_a_command_whose_answer_is_lost_may_have_happened(
+    emulator_url: str, fault: str, paths: Paths
+) -> None:
+    """As it has; and it was sent once."""
+    with asking(emulator_url, paths=paths) as client:
+        [row] = client.connections(limit=1, offset=0).rows
+        control(emulator_url, "PUT", "faults", **{fault: 1})
+        with pytest.raises(ProviderError) as caught:
+            client.delete(row["id"])
+        assert caught.value.may_have_happened
+        control(emulator_url, "PUT", "faults")
+        assert row not in client.connections(limit=3, offset=0).rows
+
+
+def test_a_link_session_begins(emulator_url: str) -> None:
+    """Its address opens in a browser, and it has an end."""
+    with asking(emulator_url) as client:
+        started = client.link_init(LinkInit(client_reference_id="d"))
+    assert started.expires_at is not None
+    assert started.expires_at > started.answered
+    assert requests.get(started.url, timeout=20).ok
 
 
 def test_a_service_without_a_key_has_no_client(sqlite_url: str, tmp_path: Path) -> None:
