@@ -98,8 +98,8 @@ def _write_all(session: Session, intents: Sequence[Intent], put: Put) -> None:
     rows: dict[tuple[str, str], list[Params]] = defaultdict(list)
     projections = {intent.projection.name: intent.projection for intent in intents}
     for intent in intents:
-        for sql, params in intent.writes:
-            rows[intent.projection.name, sql].append(params)
+        for write in intent.writes:
+            rows[intent.projection.name, write.sql].extend(write.rows)
     try:
         for name, projection in projections.items():
             for sql in projection.statements:
@@ -120,7 +120,9 @@ def _write_each(session: Session, intents: Sequence[Intent], put: Put) -> list[I
         session.run("SAVEPOINT stream")
         try:
             for sql in intent.projection.statements:
-                if many := [params for said, params in intent.writes if said == sql]:
+                if many := [
+                    row for write in intent.writes if write.sql == sql for row in write.rows
+                ]:
                     put(session, intent.projection, sql, many)
         except session.faults:
             raise

@@ -37,11 +37,15 @@ class Table(NamedTuple):
         ]
 
 
-class Write(NamedTuple):
-    """One row to be written: a statement of the projection and its named parameters."""
+class Write:
+    """Rows to be written with a statement of the projection: its named parameters, for each row."""
 
-    sql: str
-    params: Params
+    __slots__ = ("rows", "sql")
+
+    def __init__(self, sql: str, *rows: Params) -> None:
+        """Write each of `rows` with `sql`."""
+        self.sql = sql
+        self.rows = rows
 
 
 class Projection(Protocol):

@@ -4,8 +4,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from ledger.domain.claim import Statement
 from ledger.domain.connection import Connection, fold
@@ -23,11 +26,12 @@ from ledger.recorders.codec import to_event
 
 STREAMS_AT_ONCE: Final = 500
 """How many streams one query reads."""
+_stream_of: Final = attrgetter("stream")
 _TOLD_WHOLE: Final = frozenset({DeliveryParked.NAME, DeliveryResolved.NAME})
 """Types of delivery events that only make sense beside the rest of their stream."""
 
 
-class Fact(NamedTuple):
+class Fact(Struct, frozen=True, gc=False):
     """An event, where it lies and when it entered the log (microseconds UTC)."""
 
     position: int
@@ -165,10 +169,10 @@ def tell_sorted(portions: Iterable[Sequence[StoredRow]]) -> Iterator[list[Told]]
     """Tell streams whole from rows that lie stream by stream; a few at a time."""
     left: Sequence[StoredRow] = ()
     for rows in portions:
-        streams = _by_stream([*left, *rows])
+        streams = [(stream, list(own)) for stream, own in groupby([*left, *rows], _stream_of)]
         # The last one may go on in the next portion.
-        left = streams.pop(rows[-1].stream)
-        yield [_tell(stream, own, 0) for stream, own in streams.items()]
+        _, left = streams.pop()
+        yield [_tell(stream, own, 0) for stream, own in streams]
     if left:
         yield [_tell(left[0].stream, left, 0)]
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 from ledger.domain.status import Status, rank
@@ -67,22 +68,22 @@ class Kind(StrEnum):
     """A note: a Link session for one connection ended in another (`linkId`, and `successorId` in
     the one that was meant, `predecessorId` in the one that came of it)."""
 
-    @property
+    @cached_property
     def is_webhook(self) -> bool:
         """Whether the provider pushed it."""
         return self in _WEBHOOKS
 
-    @property
+    @cached_property
     def is_row(self) -> bool:
         """Whether it was read from the provider's list."""
         return self.value.startswith("row")
 
-    @property
+    @cached_property
     def ends(self) -> bool:
         """Whether it proves that the connection is gone."""
         return self in _ENDS
 
-    @property
+    @cached_property
     def begins(self) -> bool:
         """Whether it states the beginning of the connection."""
         return self in _BEGINS

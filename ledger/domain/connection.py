@@ -6,6 +6,7 @@ total order and walks once. Arrival, position and evidence never decide anything
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import lt
 from typing import Any, Final, NamedTuple
 
 from ledger.domain.claim import ERASED, NOTES, Claim, Evidence, Kind, Statement, settle
@@ -82,9 +83,10 @@ def fold(connection_id: str, statements: Iterable[Statement]) -> Connection | No
 def _in_order(
     standing: Collection[tuple[Claim, tuple[Evidence, ...]]],
 ) -> list[tuple[Claim, tuple[Evidence, ...]]]:
-    """Sort claims by their order, of which the time alone decides unless some have the same."""
-    if len({claim.k for claim, _ in standing}) == len(standing):
-        return sorted(standing, key=lambda entry: entry[0].k)
+    """Sort claims by their order, of which the time decides unless some have the same."""
+    times = [claim.k for claim, _ in standing]
+    if all(map(lt, times, times[1:])):
+        return list(standing)
     return sorted(standing, key=lambda entry: entry[0].order)
 
 
@@ -150,7 +152,7 @@ class _Walk:
             self.notes.heard(said)
         if said is not None:
             self.spoken.append((claim.k, said))
-        if claim.status is Status.ACTIVE or claim.status is Status.EXPIRED:
+        if claim.status is _ACTIVE or claim.status is _EXPIRED:
             self.was_authenticated = True
         if self.created_at is None and claim.kind.begins:
             self.created_at = claim.k
@@ -172,10 +174,10 @@ class _Walk:
     def _heard(self, claim: Claim) -> Status | None:
         """Give the status that the claim carries, after what a deletion leaves of it."""
         if claim.kind.ends:
-            if self.status is not Status.DELETED:
+            if self.status is not _DELETED:
                 self.deleted_at = claim.k
-            return Status.DELETED
-        if self.status is not Status.DELETED:
+            return _DELETED
+        if self.status is not _DELETED:
             return claim.status
         assert self.deleted_at is not None, "a deletion sets it with the status"
         if claim.kind.is_webhook:
@@ -183,7 +185,7 @@ class _Walk:
             return None
         answered = claim.answered if claim.answered is not None else claim.k
         late_enough = answered > self.deleted_at + REOPENS_AFTER_MS
-        if claim.kind is not Kind.ROW or claim.status is None or not late_enough:
+        if claim.kind is not _ROW or claim.status is None or not late_enough:
             return None
         self.deleted_at = None
         self.flags.discard("after_deletion")
@@ -214,21 +216,21 @@ class _Walk:
         if first:
             if claim.kind.begins:
                 return ("connection.created",)
-            if said is Status.DELETED:
+            if said is _DELETED:
                 return ("connection.discovered", "connection.deleted")
             return ("connection.discovered",)
         if said is None or said is before:
             return ("connection.updated",) if changed else ("connection.confirmed",)
-        if before is Status.DELETED:
+        if before is _DELETED:
             return ("connection.reappeared",)
-        if said is Status.ACTIVE:
+        if said is _ACTIVE:
             return (self._name_of_active(before),)
         return (_TURNS[said],)
 
     def _name_of_active(self, before: Status | None) -> str:
         if before is None:
             return "connection.updated"
-        if before is Status.EXPIRED or self.was_authenticated:
+        if before is _EXPIRED or self.was_authenticated:
             return "connection.reconnected"
         return "connection.activated"
 
@@ -239,7 +241,7 @@ class _Walk:
             flags.add("inferred")
         if self._ambiguous():
             flags.add("ambiguous")
-        if self.status is Status.DELETED:
+        if self.status is _DELETED:
             flags.discard("still_billed")
         return Connection(
             id=connection_id,
@@ -303,6 +305,11 @@ def _merge(
             known[name] = value
 
 
+# Python 3.11 takes as long to look up a member of an enumeration as for half of a step.
+_ACTIVE: Final = Status.ACTIVE
+_EXPIRED: Final = Status.EXPIRED
+_DELETED: Final = Status.DELETED
+_ROW: Final = Kind.ROW
 _ABSENT: Final = object()
 _NOTHING: Final[Mapping[str, Any]] = {}
 _TURNS: Final[Mapping[Status, str]] = {

@@ -7,6 +7,7 @@ code to import.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -75,8 +76,12 @@ def _framed(version: int, state: bytes) -> bytes:
     return b'{"v":%d,%s' % (version, state[1:])
 
 
-_DECODERS: Final = {name: msgspec.json.Decoder(cls) for name, cls in TYPES.items()}
-_PREFIXES: Final = {name: b'{"v":%d,' % cls.VERSION for name, cls in TYPES.items()}
+def _reader(cls: type[Event]) -> tuple[bytes, Callable[[bytes], Event]]:
+    """Say how states of the version begin that this code writes, and how they are read."""
+    return b'{"v":%d,' % cls.VERSION, msgspec.json.Decoder(cls).decode
+
+
+_READERS: Final = {name: _reader(cls) for name, cls in TYPES.items()}
 
 
 def to_event(row: StoredRow) -> Event:
@@ -89,14 +94,13 @@ def to_event(row: StoredRow) -> Event:
         EventTooNew: a later program wrote it.
         UnreadableEvent: its bytes do not have the form of its type.
     """
-    cls = TYPES.get(row.topic)
-    if cls is None:
+    reader = _READERS.get(row.topic)
+    if reader is None:
         raise UnknownEventType(row.topic)
+    current, decode = reader
+    state = row.state
     try:
-        if row.state.startswith(_PREFIXES[row.topic]):
-            event: Event = _DECODERS[row.topic].decode(row.state)
-        else:
-            event = _upcast(cls, row)
+        event: Event = decode(state) if state.startswith(current) else _upcast(row)
     except msgspec.MsgspecError as error:
         raise UnreadableEvent(row.topic, str(error)) from error
     if isinstance(event, ConnectionEvent) and event.digest:
@@ -104,7 +108,8 @@ def to_event(row: StoredRow) -> Event:
     return event
 
 
-def _upcast(cls: type[Event], row: StoredRow) -> Event:
+def _upcast(row: StoredRow) -> Event:
+    cls = TYPES[row.topic]
     version = msgspec.json.decode(row.state, type=_Head).v
     if version > cls.VERSION:
         raise EventTooNew(row.topic, version, cls.VERSION)

@@ -28,6 +28,7 @@ from ledger.recorders.base import (
     NewRow,
     Seen,
     StoredRow,
+    stored_rows,
 )
 from ledger.recorders.postgres_connections import WRITING, open_datastore
 from ledger.recorders.postgres_erasing import PostgresErasing
@@ -203,7 +204,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
 
         return Seen(
             Head(0, 0) if found is None else Head._make(found),
-            [StoredRow._make(row) for row in rows.fetchall()],
+            stored_rows(rows.fetchall()),
             messages.fetchall(),
             passes,
         )
@@ -282,7 +283,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
     def _rows(self, statement: str, params: Sequence[Any]) -> list[StoredRow]:
         with self._reading() as cursor:
             cursor.execute(statement, params, prepare=True)
-            return [StoredRow._make(row) for row in cursor.fetchall()]
+            return stored_rows(cursor.fetchall())
 
     def first_positions(self, streams: Collection[str]) -> dict[str, int]:
         """See `ledger.recorders.base.Log`."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.rows import DictRow, tuple_row
 
-from ledger.recorders.base import PORTION, Scan, StoredRow, kind_range
+from ledger.recorders.base import PORTION, Scan, StoredRow, kind_range, stored_rows
 
 SETTINGS: Final = {
     "work_mem": "64MB",
@@ -62,7 +62,7 @@ def _portions(
     with connection.cursor("scan", row_factory=tuple_row) as cursor:
         cursor.execute(statement.encode(), bounds, binary=True)
         while rows := cursor.fetchmany(PORTION):
-            yield list(map(StoredRow._make, rows))
+            yield stored_rows(rows)
 
 
 def _first(row: tuple[Any, ...] | None) -> int:

@@ -26,6 +26,7 @@ from ledger.recorders.base import (
     Head,
     NewRow,
     StoredRow,
+    stored_rows,
 )
 from ledger.recorders.sqlite_connections import BUSY, Datastore, lock_writer
 from ledger.recorders.sqlite_erasing import SQLiteErasing, delete_payloads
@@ -289,7 +290,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteSweeping, SQLiteApplication
     def _rows(self, statement: str, params: Sequence[Any]) -> list[StoredRow]:
         with self._reading() as cursor:
             cursor.execute(statement, params)
-            return [StoredRow._make(row) for row in cursor.fetchall()]
+            return stored_rows(cursor.fetchall())
 
     def select_notifications(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.base import PORTION, Scan, StoredRow, kind_range
+from ledger.recorders.base import PORTION, Scan, StoredRow, kind_range, stored_rows
 
 PRAGMAS: Final = ("temp_store=FILE", "cache_size=-16384")
 """Sorting takes as much memory as the cache, the rest goes to a file of its own."""
@@ -55,4 +55,4 @@ def _scan(connection: sqlite3.Connection, kinds: Sequence[str]) -> Scan:
 
 def _portions(cursor: sqlite3.Cursor) -> Iterator[list[StoredRow]]:
     while rows := cursor.fetchmany(PORTION):
-        yield list(map(StoredRow._make, rows))
+        yield stored_rows(rows)

@@ -77,11 +77,10 @@ class History:
         wanted = entries_of(told.connection, told.stated, start or 0)
         if held:
             kept = _keyed(wanted)
-            for client_ref, position, n in held.keys() - kept.keys():
-                yield Write(DELETE, {"client_ref": client_ref, "position": position, "n": n})
+            gone = held.keys() - kept.keys()
+            yield Write(DELETE, *({"client_ref": c, "position": p, "n": n} for c, p, n in gone))
             wanted = [placed for key, placed in kept.items() if held.get(key) != placed]
-        for placed in wanted:
-            yield Write(UPSERT, _row(placed))
+        yield Write(UPSERT, *map(_row, wanted))
         new = statements(told.new) if told.since and not told.fresh else told.stated
         for client_ref, position in bindings(new).items():
             row = {"client_ref": client_ref, "connection_id": connection_id}

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 import pytest
 
 from ledger.domain.errors import EventTooNew, UnknownEventType, UnreadableEvent
@@ -89,8 +88,7 @@ class Third(Event):
 def test_older_forms_are_brought_up_to_date(state: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Step by step, from whichever version it was."""
     monkeypatch.setitem(TYPES, Third.NAME, Third)
-    monkeypatch.setitem(codec._DECODERS, Third.NAME, msgspec.json.Decoder(Third))
-    monkeypatch.setitem(codec._PREFIXES, Third.NAME, b'{"v":3,')
+    monkeypatch.setitem(codec._READERS, Third.NAME, codec._reader(Third))
     assert to_event(of(Third.NAME, state)) == Third(bytes=7, dialect="documented")
 
 
