@@ -88,7 +88,7 @@ class Kind(StrEnum):
         """Whether it states the beginning of the connection."""
         return self in _BEGINS
 
-    @property
+    @cached_property
     def notes(self) -> bool:
         """Whether it states nothing of the connection's own: no status, and no field of it.
 
