@@ -107,7 +107,7 @@ class _Building:
         kinds = sorted({kind for projection in self._named for kind in projection.streams})
         with self._log.scan(kinds) as scan:
             self._total = scan.total
-            self._report("reading")
+            self._report("reading", done)
             for told in tell_sorted(scan.portions):
                 intents = [i for p in self._named for i in intend(p, told, {})]
                 write_new(filling.session, intents)

@@ -218,6 +218,17 @@ def test_verify_needs_live_views_that_come_as_far(
     assert remnants(views.url) == there
 
 
+def test_what_is_told_of_the_reading_goes_from_nothing_to_all(many: Views) -> None:
+    """Also while the database sorts, before the first event comes."""
+    told = list[Message]()
+    with closing(generations_of(many.url)) as generations:
+        building.build(Job(many.url, ("history",), generations.begin(), verify=False), told.append)
+        generations.end()
+    read = [one.done for one in told if isinstance(one, Progress) and one.phase == "reading"]
+    assert (read[0], read[-1]) == (0, 9_000)
+    assert read == sorted(read)
+
+
 # one at a time, and its end
 
 
