@@ -50,7 +50,10 @@ class ConnectionSchema(CamelSchema):
     )
     predecessor_id = _maybe(fields.String, "The connection that it was made in place of.")
     successor_id = _maybe(fields.String, "The connection that was made in place of it.")
-    duplicate_of = _texts("Live connections of the same upstream account.", maybe=True)
+    duplicate_of = _maybe(
+        fields.String,
+        "The oldest other live connection of the same upstream account, imported ones left out.",
+    )
     flags = _texts(
         "What a reader should know: `inferred`, `ambiguous`, `clock`, `blocked`, … (see the "
         "glossary)."
@@ -121,6 +124,13 @@ class ClientSchema(CamelSchema):
     last_evidence_at = _maybe(Millis, "The newest of its connections.")
     last_evidence_source = _maybe(fields.String, "Of that.")
     stale = _said(fields.Boolean, "Whether one of its connections is.")
+
+
+class DuplicateGroupSchema(CamelSchema):
+    """Live connections of one upstream account, none of them imported."""
+
+    count = _said(fields.Integer, "How many there are.")
+    connections = _list_of(ConnectionSchema, "The oldest 500 of them, oldest first.")
 
 
 class EvidenceSchema(CamelSchema):

@@ -13,6 +13,7 @@ from api import (
     auth,
     clients,
     connections,
+    duplicates,
     errors,
     events,
     forget,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 DOCS: Final = "/docs"
 RESOURCES: Final = (
-    clients, connections, history, events, parked, quarantine, views, forget, health
+    clients, connections, duplicates, history, events, parked, quarantine, views, forget, health
 )  # fmt: skip
 
 _description = Blueprint("description", __name__)

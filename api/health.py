@@ -137,6 +137,11 @@ def _stored(use: Services) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "ledger_parked", "Deliveries that could not be read.", value=counts.parked
     )
+    yield GaugeMetricFamily(
+        "ledger_duplicates",
+        "Upstream accounts with several live connections, each of which is billed.",
+        value=counts.duplicates,
+    )
     yield _by(
         "connections",
         "Connections; unknown where no status was said.",

@@ -68,6 +68,7 @@ class ConnectionView(Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     predecessor_id: str | None = None
     successor_id: str | None = None
     duplicate_of: str | None = None
+    """The oldest other live connection of the same upstream account; imported ones do not count."""
     flags: tuple[str, ...]
     """What a reader should be warned of, sorted."""
 
@@ -126,6 +127,16 @@ class ClientView:
     last_evidence_source: str | None
     stale: bool
     """Whether any of its live connections is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Live connections of one upstream account, each of which is billed; none of them imported."""
+
+    count: int
+    """How many there are."""
+    connections: tuple[ConnectionView, ...]
+    """The oldest of them first; of very many not all."""
 
 
 class EvidenceView(Struct, frozen=True, gc=False):
@@ -217,3 +228,5 @@ class Counts:
     blocked: dict[str, int]
     """Streams by projection; 0 where all is well."""
     parked: int
+    duplicates: int
+    """Upstream accounts with several live connections."""

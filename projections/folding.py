@@ -4,8 +4,9 @@ Everything here is a function of the log up to a position and of the arguments, 
 old question stays the same whatever comes later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ledger.domain.connection import Connection, Step, fold
 from ledger.domain.link_session import LinkSession, fold_link, valid_at
@@ -14,9 +15,13 @@ from ledger.recorders.base import Log
 from projections.answers import ClientView, ConnectionView, HistoryEntry, Page
 from projections.batch import Told, tell_streams
 from projections.current_state.document import at_moment, client_view, connection_view
+from projections.current_state.duplicates import billed_account, oldest_others
 from projections.history.entries import Placed, entries_of
 from projections.history.view import Wanted, with_positions
 from projections.links.document import link_views
+
+Sharing = Callable[[Set[str], int], Iterable[str]]
+"""Gives every connection that was said, up to a position, to be of one of these accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +44,16 @@ class Moment:
 class Folding:
     """Folds connections from the log."""
 
-    def __init__(self, log: Log, *, stale_after_ms: int) -> None:
+    def __init__(self, log: Log, *, stale_after_ms: int, sharing: Sharing) -> None:
         """Call a live connection stale when its evidence is older than `stale_after_ms`."""
         self._log = log
         self._stale_after_ms = stale_after_ms
+        self._sharing = sharing
 
     def connection(self, connection_id: str, moment: Moment) -> ConnectionView | None:
         """Give what is true of one connection at a moment; None when nothing was said of it."""
-        for told in self._told([connection_id], moment.position):
-            return self._view(told, moment)
-        return None
+        folded = self._fold([connection_id], moment)
+        return next(iter(self._views(folded, moment)), None)
 
     def client(
         self, reference: str, ids: Iterable[str], links: Iterable[str], moment: Moment
@@ -57,14 +62,11 @@ class Folding:
 
         `ids` are all connections ever bound to it, `links` all Link sessions asked for, for it.
         """
-        views, known = [], False
-        for told in self._told(ids, moment.position):
-            view = self._view(told, moment)
-            known = known or _was_of(told, reference, moment)
-            if view is not None and view.client_reference_id == reference:
-                views.append(view)
+        folded = self._fold(ids, moment)
+        known = any(_was_of(one.told, reference, moment) for one in folded)
+        own = [one for one in folded if one.connection.client == reference]
         sessions = link_views(self.links(links, moment), moment_ms=moment.meant_ms)
-        return client_view(reference, views, sessions, known=known)
+        return client_view(reference, self._views(own, moment), sessions, known=known)
 
     def links(self, ids: Iterable[str], moment: Moment) -> list[LinkSession]:
         """Give what was true of Link sessions at a moment, the first one asked for first."""
@@ -101,16 +103,44 @@ class Folding:
     def _page(self, entries: list[Placed], position: int, wanted: Wanted) -> Page[HistoryEntry]:
         return with_positions(self._log, wanted.page(entries), position)
 
-    def _view(self, told: Told, moment: Moment) -> ConnectionView | None:
-        connection = _valid(told, moment)
-        if connection is None:
-            return None
-        return at_moment(
-            connection_view(connection),
-            moment_ms=moment.now_ms,
-            stale_after_ms=self._stale_after_ms,
-            blocked=told.trouble is not None,
+    def _fold(self, ids: Iterable[str], moment: Moment) -> list["_Folded"]:
+        """Fold those of these connections of which something was said by the moment."""
+        told = ((told, _valid(told, moment)) for told in self._told(ids, moment.position))
+        return [_Folded(one, connection) for one, connection in told if connection is not None]
+
+    def _views(self, folded: Sequence["_Folded"], moment: Moment) -> list[ConnectionView]:
+        duplicates = self._duplicates(folded, moment)
+        return [
+            at_moment(
+                connection_view(one.connection),
+                moment_ms=moment.now_ms,
+                stale_after_ms=self._stale_after_ms,
+                blocked=one.told.trouble is not None,
+                duplicate_of=duplicates.get(one.connection.id),
+            )
+            for one in folded
+        ]
+
+    def _duplicates(self, folded: Sequence["_Folded"], moment: Moment) -> Mapping[str, str]:
+        """Give whose duplicates these connections are at the moment."""
+        accounts = {account for one in folded if (account := billed_account(one.connection))}
+        if not accounts:
+            return {}
+        others = set(self._sharing(accounts, moment.position))
+        others -= {one.connection.id for one in folded}
+        everyone = [one.connection for one in (*folded, *self._fold(others, moment))]
+        return oldest_others(
+            (account, connection_view(connection))
+            for connection in everyone
+            if (account := billed_account(connection))
         )
+
+
+class _Folded(NamedTuple):
+    """A connection as it was at a moment, and what it is folded from."""
+
+    told: Told
+    connection: Connection
 
 
 def _valid(told: Told, moment: Moment) -> Connection | None:

@@ -1,11 +1,12 @@
 """The same answers without a running service: folded from the log, up to its very end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final, TypeVar
 
+from ledger.domain.account import accounts_in
 from ledger.domain.connection import REFERENCE
 from ledger.domain.link_events import LinkRequested
-from ledger.domain.words import CONNECTION, connection_of, link_of, short_id
+from ledger.domain.words import CONNECTION, account_key, connection_of, link_of, short_id
 from ledger.recorders.base import Log
 from projections.answers import (
     Answer,
@@ -19,7 +20,7 @@ from projections.answers import (
 from projections.asking import Histories
 from projections.batch import Told, tell_rows, tell_streams
 from projections.current_state.projection import CurrentState
-from projections.current_state.view import SHORT, ids_by_short_form, only_one
+from projections.current_state.view import SHORT, ids_by_short_form, only_one, stated_of
 from projections.deliveries.projection import parked_delivery
 from projections.folding import Folding, Moment
 from projections.history.projection import History
@@ -44,7 +45,7 @@ class LogQuestions(Histories):
         """Call a live connection stale when its evidence is older than `stale_after_ms`."""
         self._log = log
         self._store = store
-        self._folding = Folding(log, stale_after_ms=stale_after_ms)
+        self._folding = Folding(log, stale_after_ms=stale_after_ms, sharing=self._sharing)
 
     def client(
         self,
@@ -162,13 +163,30 @@ class LogQuestions(Histories):
                 found.append(link_of(told.stream))
         return found
 
-    def _tail(self, projection: str, end: int, topic: str = _ALL_CONNECTIONS) -> Iterator[Told]:
+    def _sharing(self, accounts: Set[str], position: int) -> set[str]:
+        """Give every connection that a claim up to a position said to be of these accounts."""
+        ids: set[str] = set()
+        if self._store is not None:
+            keys = [account_key(account, self._log.key) for account in accounts]
+            with self._store.reading() as session:
+                ids.update(stated_of(session, keys, position))
+        for told in self._tail(CurrentState.name, position, payloads=True):
+            for _, statement in told.stated:
+                if not accounts.isdisjoint(accounts_in(statement.claim)):
+                    ids.add(statement.claim.connection_id)
+        return ids
+
+    def _tail(
+        self, projection: str, end: int, topic: str = _ALL_CONNECTIONS, *, payloads: bool = False
+    ) -> Iterator[Told]:
         """Give what streams tell after the place where the views stopped reading."""
         position = 0
         if self._store is not None:
             with self._store.reading() as session:
                 position = self._store.positions(session, [projection])[projection]
-        while rows := self._log.read_log(position, READ_AT_ONCE, up_to=end, topics=(topic,)):
+        while rows := self._log.read_log(
+            position, READ_AT_ONCE, up_to=end, topics=(topic,), payloads=payloads
+        ):
             yield from tell_rows(rows)
             position = rows[-1].position
 

@@ -3,10 +3,11 @@
 Questions about now are answered from the views, questions about the past are folded on read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ledger.domain.words import account_key
 from ledger.recorders.base import Log
 from projections.answers import (
     Answer,
@@ -15,6 +16,7 @@ from projections.answers import (
     ConnectionView,
     Counts,
     Cursor,
+    DuplicateGroup,
     HistoryEntry,
     Page,
     ParkedDelivery,
@@ -54,7 +56,7 @@ class Questions(Histories):
         self._log = log
         self._store = store
         self._stale_after_ms = stale_after_ms
-        self._folding = Folding(log, stale_after_ms=stale_after_ms)
+        self._folding = Folding(log, stale_after_ms=stale_after_ms, sharing=self._sharing)
 
     @contextmanager
     def held(self) -> Iterator["Questions"]:
@@ -141,6 +143,15 @@ class Questions(Histories):
             )
             return self._answer(page, position, session)
 
+    def duplicates(
+        self, *, now_ms: int, after: Cursor | None = None, limit: int
+    ) -> Answer[Page[DuplicateGroup]]:
+        """List the groups of live connections that share an upstream account."""
+        with self._store.reading() as session:
+            position = self._position(session, CurrentState.name, None)
+            page = self._now(session, now_ms).duplicates(after=after, limit=limit)
+            return self._answer(page, position, session)
+
     def resolve_short(self, text: str) -> str:
         """See `Histories`."""
         if not text.startswith(current.SHORT):
@@ -205,7 +216,10 @@ class Questions(Histories):
             for projection, _ in read_blocks(session):
                 blocked[projection] += 1
             return Counts(
-                current.count_by_status(session), blocked, deliveries.count_parked(session)
+                current.count_by_status(session),
+                blocked,
+                deliveries.count_parked(session),
+                current.count_duplicates(session),
             )
 
     def blocked(self) -> tuple[Blocked, ...]:
@@ -219,6 +233,11 @@ class Questions(Histories):
     def progress(self) -> Progress:
         """Say how far the live views have come, and what blocks them."""
         return progress_of(self._store, self._log.key)
+
+    def _sharing(self, accounts: Set[str], position: int) -> set[str]:
+        keys = [account_key(account, self._log.key) for account in accounts]
+        with self._store.reading() as session:
+            return current.stated_of(session, keys, position)
 
     def _now(self, session: Session, now_ms: int) -> current.CurrentConnections:
         return current.CurrentConnections(

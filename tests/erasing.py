@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from ledger.domain.words import account_key
 from ledger.ofauth.signatures import Dialect, Secret, sign
 from ledger.recorders import sqlite_path
 from tests.builders import NOON, SECRET, webhook
@@ -22,6 +24,8 @@ OTHER, OTHER_CONNECTION = "other-person", "conn_other1"
 STRANGER = Secret("whsec_" + "c3RyYW5nZXItc2VjcmV0LXN0cmFuZ2Vy")
 LONG = "canary-long-" * 1500
 """Over a page of any store, so that it is kept in parts."""
+CANARIES = ("canary-",)
+"""How everything about the person is found."""
 
 
 def canary(name: str) -> str:
@@ -93,18 +97,32 @@ def deliver_all(serving: Serving) -> None:
     serving.deliver(b'{"of": "of-others"}', **held)
 
 
-def left_in_files(folder: Path) -> dict[str, int]:
-    """How many canaries each file of a folder holds."""
+ACCOUNTS = tuple(map(canary, ("userid", "platform", "flatuser")))
+"""Every account that the person's connections were said to be of."""
+
+
+def account_keys(serving: Serving) -> tuple[str, ...]:
+    """What the views keep of the person's accounts."""
+    key = serving.service.services.log.key
+    return tuple(account_key(account, key) for account in ACCOUNTS)
+
+
+def left_in_files(folder: Path, texts: Sequence[str] = CANARIES) -> dict[str, int]:
+    """How often each file of a folder holds one of these texts."""
     found = {}
     for file in folder.rglob("*"):
-        if file.is_file() and (count := file.read_bytes().lower().count(b"canary-")):
-            found[file.name] = count
+        if file.is_file():
+            content = file.read_bytes().lower()
+            if count := sum(content.count(text.encode()) for text in texts):
+                found[file.name] = count
     return found
 
 
-def left_in_tables(url: str) -> dict[str, int]:
-    """How many rows of each table of a PostgreSQL database hold a canary; statistics count too."""
+def left_in_tables(url: str, texts: Sequence[str] = CANARIES) -> dict[str, int]:
+    """How many rows of each table of a PostgreSQL database hold one; statistics count too."""
     found = {}
+    # bytea is written as hex
+    forms = [form for text in texts for form in (text, text.encode().hex())]
     with psycopg.connect(url) as connection:
         tables = connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = current_schema()"
@@ -113,15 +131,13 @@ def left_in_tables(url: str) -> dict[str, int]:
             rows = connection.execute(
                 sql.SQL("SELECT t::text FROM {} AS t").format(sql.Identifier(schema, name))
             ).fetchall()
-            # bytea is written as hex
-            hexed = b"canary-".hex()
-            count = sum("canary-" in row[0].lower() or hexed in row[0].lower() for row in rows)
+            count = sum(any(form in row[0].lower() for form in forms) for row in rows)
             if count:
                 found[name] = count
     return found
 
 
-def left(url: str, folder: Path) -> dict[str, int]:
-    """Where canaries are found in a ledger: in files, and in the tables of PostgreSQL."""
-    tables = {} if sqlite_path(url) is not None else left_in_tables(url)
-    return left_in_files(folder) | tables
+def left(url: str, folder: Path, texts: Sequence[str] = CANARIES) -> dict[str, int]:
+    """Where these texts are found in a ledger: in files, and in the tables of PostgreSQL."""
+    tables = {} if sqlite_path(url) is not None else left_in_tables(url, texts)
+    return left_in_files(folder, texts) | tables

@@ -31,6 +31,7 @@ from tests.builders import Clock, counting_entropy
 DAY_MS = 86_400_000
 TABLES = (
     "current_state",
+    "accounts",
     "history",
     "history_bindings",
     "parked",

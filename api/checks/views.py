@@ -61,6 +61,14 @@ def check_waiting(parked: int, held: int) -> Iterator[Finding]:
         yield well("quarantine", "nothing")
 
 
+def check_duplicates(number: int) -> Finding:
+    """Check whether an upstream account is connected, and so billed, more than once."""
+    if not number:
+        return well("duplicates", "no account is connected twice")
+    advice = "`/api/duplicates` names them; what is deleted at OFAuth is billed no longer."
+    return warning("duplicates", f"Accounts with several live connections: {number}.", advice)
+
+
 def check_silence(heard: dict[str, int], now_ms: int, limit_ms: int) -> Finding:
     """Check when a signed delivery last came, in whichever dialect; milliseconds UTC."""
     if not heard:

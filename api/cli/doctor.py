@@ -9,7 +9,13 @@ from api.bootstrap import entropy, now_us, open_quarantine
 from api.checks.finding import Finding, Level, failed, warning
 from api.checks.settings import check_settings
 from api.checks.store import check_store
-from api.checks.views import check_clock, check_silence, check_views, check_waiting
+from api.checks.views import (
+    check_clock,
+    check_duplicates,
+    check_silence,
+    check_views,
+    check_waiting,
+)
 from api.cli.output import as_json, print_json, print_rows
 from api.settings import Settings
 from ledger.domain.errors import LedgerError
@@ -71,5 +77,7 @@ def _check_log(settings: Settings, log: Log, store: Store | None) -> Iterator[Fi
     limit_ms = settings.stale_after_seconds * 1000
     questions = Questions(log, store, stale_after_ms=limit_ms)
     yield from check_views(questions.positions(), questions.blocked(), head.position)
-    yield from check_waiting(questions.counts().parked, held)
+    counts = questions.counts()
+    yield from check_waiting(counts.parked, held)
+    yield check_duplicates(counts.duplicates)
     yield check_silence(questions.silence(), now // 1000, limit_ms)

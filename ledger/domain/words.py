@@ -36,6 +36,17 @@ def client_stream(reference: str, store_key: bytes) -> str:
     return CLIENT + digest[:32]
 
 
+def account_key(account: str, store_key: bytes) -> str:
+    """Give what a view keeps of an upstream account's id: 32 hex digits that need the store's key.
+
+    It tells connections of one account, and does not tell the account.
+    """
+    digest = hmac.digest(
+        store_key, b"account\0" + account.encode("utf-8", "surrogatepass"), "sha256"
+    )
+    return digest[:16].hex()
+
+
 def message_label(message_id: str) -> str:
     """Give what an event keeps of the provider's message id: `m~` and 16 hex digits of SHA-256."""
     return f"m~{hashlib.sha256(message_id.encode()).hexdigest()[:16]}"

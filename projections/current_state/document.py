@@ -13,6 +13,8 @@ from projections.links.document import status_by_links
 from projections.times import source_of
 
 BEST_FIRST: Final = (Status.ACTIVE, Status.AWAITING_2FA, Status.EXPIRED)
+NEVER: Final = 2**62
+"""Stands for a time that is not known where what is not known comes last."""
 
 
 def connection_view(connection: Connection) -> ConnectionView:
@@ -44,14 +46,32 @@ def connection_view(connection: Connection) -> ConnectionView:
     )
 
 
+def born_at(view: ConnectionView) -> int:
+    """Give when a connection began, milliseconds UTC; after all others when that is not known."""
+    return NEVER if view.created_at is None else view.created_at
+
+
+def age(view: ConnectionView) -> tuple[int, str]:
+    """Give the sort key by which the oldest connection comes first."""
+    return (born_at(view), view.id)
+
+
 def at_moment(
-    view: ConnectionView, *, moment_ms: int, stale_after_ms: int, blocked: bool = False
+    view: ConnectionView,
+    *,
+    moment_ms: int,
+    stale_after_ms: int,
+    blocked: bool = False,
+    duplicate_of: str | None = None,
 ) -> ConnectionView:
-    """Say of a view whether it is stale at a moment, and whether its stream is blocked."""
+    """Say of a view what its own stream does not tell: how it stands at a moment, among others.
+
+    That is whether it is stale, whether its stream is blocked, and whose duplicate it is.
+    """
     lives = view.status != Status.DELETED
     stale = lives and view.last_evidence_at < moment_ms - stale_after_ms
     flags = tuple(sorted({*view.flags, "blocked"})) if blocked else view.flags
-    return replace(view, stale=stale, flags=flags)
+    return replace(view, stale=stale, flags=flags, duplicate_of=duplicate_of)
 
 
 def client_view(
@@ -66,7 +86,7 @@ def client_view(
     `known` tells whether any history entry is the client's: with no live connection, that makes
     the difference between one whose connections are gone and one that had none.
     """
-    connections = tuple(sorted(views, key=lambda v: (v.created_at is None, v.created_at, v.id)))
+    connections = tuple(sorted(views, key=age))
     live = [view for view in connections if view.status != Status.DELETED]
     newest = max(connections, key=lambda v: (v.last_evidence_at, v.id), default=None)
     return ClientView(

@@ -5,11 +5,13 @@ from typing import Final
 
 import msgspec
 
-from ledger.domain.words import CONNECTION, short_id
+from ledger.domain.account import accounts_in
+from ledger.domain.words import CONNECTION, account_key, connection_of, short_id
 from projections.answers import ConnectionView
 from projections.base import Params, Table, Write
 from projections.batch import Told
-from projections.current_state.document import connection_view
+from projections.current_state.document import born_at, connection_view
+from projections.current_state.duplicates import billed_account
 
 CONNECTIONS: Final = Table(
     "current_state",
@@ -18,15 +20,37 @@ CONNECTIONS: Final = Table(
     client_ref {text},
     status {text},
     last_evidence_at BIGINT NOT NULL,
+    account {text},
+    born_at BIGINT NOT NULL,
     document TEXT NOT NULL""",
     key=("id",),
-    indexes={column: (column,) for column in ("short_id", "client_ref", "status")},
+    indexes={
+        **{column: (column,) for column in ("short_id", "client_ref", "status")},
+        "account": ("account", "born_at", "id"),
+    },
 )
+"""`account` is the key of the account that it is billed for, else null."""
+ACCOUNTS: Final = Table(
+    "accounts",
+    """account {text} NOT NULL,
+    connection_id {text} NOT NULL,
+    stated_at_position BIGINT NOT NULL""",
+    key=("account", "connection_id"),
+    indexes={"connection": ("connection_id",)},
+)
+"""Every account that a connection was ever said to be of: what is asked about the past needs it."""
 UPSERT: Final = """INSERT INTO current_state{g}
-    (id, short_id, client_ref, status, last_evidence_at, document)
-    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :document)
+    (id, short_id, client_ref, status, last_evidence_at, account, born_at, document)
+    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :account, :born_at, :document)
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
-    last_evidence_at = excluded.last_evidence_at, document = excluded.document"""
+    last_evidence_at = excluded.last_evidence_at, account = excluded.account,
+    born_at = excluded.born_at, document = excluded.document"""
+FORGET: Final = "DELETE FROM accounts{g} WHERE connection_id = :connection_id"
+STATE: Final = """INSERT INTO accounts{g} (account, connection_id, stated_at_position)
+    VALUES (:account, :connection_id, :stated_at_position) ON CONFLICT DO NOTHING"""
+NO_ACCOUNT: Final = ""
+"""Stands for the account of a connection whose first statement names none. So an erasure leaves no
+table empty: PostgreSQL would keep the statistics of what was in it."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
@@ -46,14 +70,14 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 2
+    version = 3
     streams: tuple[str, ...] = (CONNECTION,)
-    tables: Sequence[Table] = (CONNECTIONS,)
-    statements: Sequence[str] = (UPSERT,)
-    plain: Sequence[str] = (UPSERT,)
+    tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
+    statements: Sequence[str] = (UPSERT, FORGET, STATE)
+    plain: Sequence[str] = (UPSERT, STATE)
 
     def __init__(self, key: bytes) -> None:
-        """Make short forms of ids with the log's key."""
+        """Make short forms of ids, and the keys of accounts, with the log's key."""
         self._key = key
 
     def writes(self, told: Told) -> Iterable[Write]:
@@ -61,7 +85,7 @@ class CurrentState:
         connection = told.connection
         if connection is None:
             return
-        view = connection_view(connection)
+        view, account = connection_view(connection), billed_account(connection)
         yield Write(
             UPSERT,
             {
@@ -70,10 +94,33 @@ class CurrentState:
                 "client_ref": view.client_reference_id,
                 "status": view.status,
                 "last_evidence_at": view.last_evidence_at,
+                "account": None if account is None else account_key(account, self._key),
+                "born_at": born_at(view),
                 "document": document_of(view),
             },
         )
+        yield from self._accounts(told)
+
+    def _accounts(self, told: Told) -> Iterable[Write]:
+        """Write down the accounts that the view does not hold yet."""
+        connection_id = connection_of(told.stream)
+        if told.fresh:
+            yield Write(FORGET, {"connection_id": connection_id})
+        for account, position in _first_stated(told).items():
+            if told.fresh or position > told.since:
+                key = account_key(account, self._key) if account else NO_ACCOUNT
+                row = {"account": key, "connection_id": connection_id}
+                yield Write(STATE, {**row, "stated_at_position": position})
 
     def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
         """See `Projection`."""
         return many
+
+
+def _first_stated(told: Told) -> dict[str, int]:
+    """Give each account that a connection was said to be of, with the first position."""
+    first: dict[str, int] = {}
+    for fact, statement in told.stated:
+        for account in accounts_in(statement.claim) or ([] if first else [NO_ACCOUNT]):
+            first.setdefault(account, fact.position)
+    return first

@@ -1,21 +1,32 @@
 """The questions that the rows of current connections answer."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ledger.domain.words import CONNECTION
-from projections.answers import ConnectionView, Cursor, Page
-from projections.current_state.document import at_moment
+from projections.answers import ConnectionView, Cursor, DuplicateGroup, Page
+from projections.current_state.document import age, at_moment
+from projections.current_state.projection import NO_ACCOUNT
 from projections.errors import AmbiguousConnection, UnknownConnection
 from projections.store import Session
 
 SHORT: Final = "conn~"
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
-_SELECT: Final = f"""SELECT c.document, b.stream IS NOT NULL AS blocked FROM current_state{{g}} c
-    LEFT JOIN blocked{{g}} b
+OF_A_GROUP: Final = 500
+"""How many connections of one upstream account are listed at most."""
+_SELECT: Final = """SELECT c.document, c.account, b.stream IS NOT NULL AS blocked,
+    (SELECT o.id FROM current_state{g} o WHERE o.account = c.account AND o.id <> c.id
+     ORDER BY o.born_at, o.id LIMIT 1) AS duplicate_of"""
+_BLOCKED: Final = f"""LEFT JOIN blocked{{g}} b
     ON b.projection = 'current_state' AND b.stream = '{CONNECTION}' || c.id"""
+_GROUPS: Final = """SELECT account, COUNT(*) AS number FROM current_state{g}
+    WHERE account > :after GROUP BY account HAVING COUNT(*) > 1"""
+_OLDEST: Final = """SELECT id FROM (SELECT id, ROW_NUMBER()
+    OVER (PARTITION BY account ORDER BY born_at, id) AS place
+    FROM current_state{{g}} WHERE account IN ({accounts})) placed WHERE place <= :most"""
 
 
 class CurrentConnections:
@@ -63,15 +74,49 @@ class CurrentConnections:
         items = tuple(views[:limit])
         return Page(items, (items[-1].id,) if more else None)
 
+    def duplicates(self, *, after: Cursor | None = None, limit: int) -> Page[DuplicateGroup]:
+        """List the groups of connections that share an upstream account, in a fixed order."""
+        params = {"after": NO_ACCOUNT if after is None else after[0], "limit": limit + 1}
+        query = f"{_GROUPS} ORDER BY account LIMIT :limit"
+        counts = {row["account"]: row["number"] for row in self._session.rows(query, params)}
+        accounts = list(counts)[:limit]
+        members = self._members(accounts)
+        groups = tuple(DuplicateGroup(counts[one], members[one]) for one in accounts)
+        return Page(groups, (accounts[-1],) if len(counts) > limit else None)
+
+    def _members(self, accounts: Sequence[str]) -> dict[str, tuple[ConnectionView, ...]]:
+        """Give the oldest connections of each of these accounts, oldest first."""
+        params: dict[str, Any] = {f"account_{i}": one for i, one in enumerate(accounts)}
+        if not params:
+            return {}
+        oldest = _OLDEST.format(accounts=", ".join(f":{name}" for name in params))
+        members: dict[str, list[ConnectionView]] = defaultdict(list)
+        for account, view in self._found(f"c.id IN ({oldest})", params | {"most": OF_A_GROUP}):
+            members[account].append(view)
+        return {account: tuple(sorted(views, key=age)) for account, views in members.items()}
+
     def _views(self, where: str, params: dict[str, Any], tail: str = "") -> list[ConnectionView]:
+        return [view for _, view in self._found(where, params, tail)]
+
+    def _found(
+        self, where: str, params: dict[str, Any], tail: str = ""
+    ) -> list[tuple[str, ConnectionView]]:
+        """Give the connections by id that fit a condition, each with its account's key."""
+        # Chosen before anything is looked up for them: else that is done for all that are sorted.
+        chosen = f"SELECT * FROM current_state{{g}} c WHERE {where} {tail}"
+        rows = self._session.rows(f"{_SELECT} FROM ({chosen}) c {_BLOCKED} ORDER BY c.id", params)
         return [
-            at_moment(
-                _decode(row["document"]),
-                moment_ms=self._moment_ms,
-                stale_after_ms=self._stale_after_ms,
-                blocked=bool(row["blocked"]),
+            (
+                row["account"],
+                at_moment(
+                    _decode(row["document"]),
+                    moment_ms=self._moment_ms,
+                    stale_after_ms=self._stale_after_ms,
+                    blocked=bool(row["blocked"]),
+                    duplicate_of=row["duplicate_of"],
+                ),
             )
-            for row in self._session.rows(f"{_SELECT} WHERE {where} {tail}", params)
+            for row in rows
         ]
 
 
@@ -98,6 +143,29 @@ def only_one(short: str, ids: Sequence[str]) -> str:
     if len(ids) > 1:
         raise AmbiguousConnection(short, len(ids))
     return ids[0]
+
+
+def stated_of(session: Session, keys: Collection[str], up_to: int) -> set[str]:
+    """Give every connection that was said, up to a position, to be of one of these accounts.
+
+    They are given by their keys.
+    """
+    params: dict[str, Any] = {f"account_{i}": key for i, key in enumerate(keys)}
+    if not params:
+        return set()
+    rows = session.rows(
+        f"SELECT connection_id FROM accounts{{g}} WHERE stated_at_position <= :up_to "
+        f"AND account IN ({', '.join(f':{name}' for name in params)})",
+        params | {"up_to": up_to},
+    )
+    return {row["connection_id"] for row in rows}
+
+
+def count_duplicates(session: Session) -> int:
+    """Count the upstream accounts that have several live connections."""
+    query = f"SELECT COUNT(*) AS number FROM ({_GROUPS}) groups_of_duplicates"
+    number: int = session.rows(query, {"after": NO_ACCOUNT})[0]["number"]
+    return number
 
 
 def count_by_status(session: Session) -> dict[str, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.domain.claim import Statement
 from ledger.domain.connection import fold
@@ -99,7 +100,7 @@ def test_the_current_view_is_the_same_in_every_order_of_arrival(views: Views) ->
         answer = views.questions.connection(connection_id, now_ms=0)
         assert folded is not None
         assert answer is not None
-        assert answer.value == connection_view(folded)
+        assert replace(answer.value, duplicate_of=None) == connection_view(folded)
 
 
 def test_live_answers_equal_those_folded_from_the_log(views: Views) -> None:

@@ -180,7 +180,8 @@ def test_doctor_finds_nothing_wrong_beside_a_running_service(
     assert levels(ran.json["items"]) <= of_version
     checks = {item["check"] for item in ran.json["items"]}
     assert checks == {
-        "settings", "store", "clock", "views", "parked", "quarantine", "silence",
+        "settings", "store", "clock", "views", "parked", "quarantine", "duplicates",
+        "silence",
     }  # fmt: skip
     plain = run_command("doctor", env=env)
     assert plain.out.splitlines()[0] == "check\tlevel\tfound\tadvice"

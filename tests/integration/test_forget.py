@@ -18,15 +18,19 @@ from projections.generations import generations_of
 from projections.runner import Runner
 from tests.builders import NOON, webhook
 from tests.erasing import (
+    CANARIES,
     CONNECTION,
     OTHER,
     OTHER_CONNECTION,
     REFERENCE,
     SECOND,
+    account_keys,
+    bodies,
     canary,
     deliver_all,
     left,
     left_in_files,
+    left_in_tables,
     user,
 )
 from tests.logged import logged
@@ -98,6 +102,32 @@ def test_nothing_of_an_erased_person_is_found_anywhere(
         assert (answer["connections"], answer["quarantined"]) == (2, 5)
         assert bool(answer["remains"]) is database_url.startswith("postgres")
     assert left(database_url, tmp_path) == {}
+
+
+def test_no_key_of_an_erased_persons_accounts_is_left_in_any_generation(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Nor in the statistics of PostgreSQL, which outlive the rows of a table that is empty."""
+    with Serving(database_url, tmp_path) as serving:
+        for body in bodies():
+            assert serving.deliver(body).status_code == 204
+        serving.read("/api/connections")
+        assert serving.rebuild()["state"] == "done"
+        keys = account_keys(serving)
+        if database_url.startswith("postgres"):
+            with psycopg.connect(database_url) as connection:
+                connection.execute("ANALYZE")
+            # The tables of two generations, and what is known of their columns.
+            assert {f"{table}_{number}" for table in ("accounts", "current_state")
+                    for number in (1, 2)} <= left(database_url, tmp_path, keys).keys()  # fmt: skip
+            assert left_in_tables(database_url, keys)["pg_stats"] > 0
+        else:
+            for one in keys:
+                assert len(left_in_files(tmp_path, [one])) >= 2
+        forget(serving)
+        assert left(database_url, tmp_path, keys) == {}
+        assert serving.read("/api/duplicates")["items"] == []
+    assert left(database_url, tmp_path, keys) == {}
 
 
 def test_order_statuses_and_times_of_an_erased_person_stay(serving: Serving) -> None:
@@ -291,8 +321,9 @@ def test_postgresql_holds_nothing_on_disk_after_what_the_how_to_says(tmp_path: P
                 connection.execute("ANALYZE")
                 forget(serving)
                 connection.execute("CHECKPOINT")
+                keys = account_keys(serving)
                 assert left_in_files(Path(folder)) != {}
                 for statement in statements:
                     connection.execute(statement.encode())
-                assert left_in_files(Path(folder)) == {}
+                assert left_in_files(Path(folder), [*CANARIES, *keys]) == {}
                 serving.tell("updated", CONNECTION, ref=REFERENCE, at=NOON + 9000)
