@@ -23,7 +23,7 @@ from tests.integration.test_api_http import ask
 from tests.rebuilding import children, complete, remnants, until
 from tests.serving import ADMIN, READ, Serve, environment, run_command, signed
 
-ALL = "current_state, history, deliveries"
+ALL = "current_state, history, deliveries, links"
 
 
 @pytest.fixture
