@@ -26,6 +26,7 @@ from ledger.observations import (
 from ledger.ofauth import payloads
 from ledger.ofauth.payloads import Reading
 from ledger.recorders.base import AmbiguousCommit, Guard, Head, LeaseLost, Log, NewRow, Seen
+from ledger.streams import Streams
 
 __all__ = [
     "Delivery",
@@ -113,7 +114,7 @@ class Ledger:
         decisions: list[Decisions] = []
 
         def decide(seen: Seen) -> Sequence[NewRow]:
-            deciding = Decisions(seen, self._entropy)
+            deciding = Decisions(Streams(seen, self._entropy))
             for one in prepared:
                 deciding.take(one)
             decisions.append(deciding)

@@ -71,7 +71,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event of a pass or a link itself, appended as it is.
+    """An event of a pass itself, appended as it is.
 
     An event that its stream holds already is not appended again, so that a write in doubt can be
     repeated.

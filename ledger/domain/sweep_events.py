@@ -28,8 +28,8 @@ class SweepStarted(Event):
 class SweepCompleted(Event):
     """A pass read the list to its end.
 
-    A valid one stands for a claim about every connection that it found unchanged (see
-    `ledger.domain.listing`), so those append nothing.
+    A valid one stands for a claim about every connection that it listed and found unchanged, so
+    that those append nothing: `ledger/domain/listing.py` says which claim.
     """
 
     NAME = "sweep.completed"
@@ -48,7 +48,9 @@ class SweepCompleted(Event):
     live: int
     """How many connections were known and not deleted when it began."""
     absent: tuple[str, ...] = ()
-    """Ids of those that it did not list and that nothing was heard of since it began."""
+    """Ids of those of them that it did not list and that nothing was heard of since it began."""
+    unseen: tuple[str, ...] = ()
+    """Ids of those of them that it did not list either, but of which something was heard since."""
     repairs: int = 0
     """How many differences no webhook had told."""
     fresh: tuple[str, ...] = ()

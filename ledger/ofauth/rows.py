@@ -5,12 +5,10 @@ from typing import Any, Final
 
 from ledger.domain.claim import Claim, Kind
 from ledger.domain.errors import LedgerError
+from ledger.domain.listing import LAG_MS
 from ledger.domain.status import Status
 from ledger.ofauth.schemas import ROW, Facts, facts, load
 from ledger.ofauth.text import Unreadable, check_value
-
-LAG_MS: Final = 120_000
-"""How far a list may trail behind the facts: an unchanged row speaks for this long ago."""
 
 _AT_BIRTH: Final = frozenset({"clientReferenceId", "createdAt"})
 

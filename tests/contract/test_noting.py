@@ -88,6 +88,20 @@ def test_the_reason_of_a_request_rests_in_the_payload(ledger: Ledger) -> None:
     assert view(ledger).deletion_requested_at == NOON
 
 
+def test_the_reason_goes_with_the_person_and_the_request_stays(ledger: Ledger) -> None:
+    """When it was, and who asked."""
+    ledger.record([delivery(webhook("created", status="active"))])
+    note = noted(Kind.DELETE_REQUESTED, 1, requestedBy="ops")
+    claim = replace(note.claim, personal={"reason": "a private matter"}).identified()
+    ledger.record([replace(note, claim=claim)])
+    ledger.forget("user_1", by="test")
+    rows = ledger.log.read_log(0, 9, topics=["connection."], payloads=True)
+    assert [row.payload for row in rows] == [None, None]
+    step = view(ledger).steps[-1]
+    assert (step.claim.fields, step.claim.personal) == ({"requestedBy": "ops"}, {})
+    assert view(ledger).deletion_requested_at == NOON + 1
+
+
 def test_a_time_far_in_the_future_is_cut(ledger: Ledger) -> None:
     """As that of any claim: the provider's clock may be wrong."""
     note = noted(Kind.NOT_FOUND, 301_000)
