@@ -15,6 +15,8 @@ from pathlib import Path
 KEY = b"a key that only this sender has!"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
 TOKEN = "not-a-real-token"
+KILLED = (-signal.SIGKILL, -signal.SIGALRM)
+"""Exit codes of a service that was killed, also by a timer of the kernel."""
 FAULTS = ("COMMIT_TOO_LATE",)
 """Planted faults that a test may pass on to the killable service."""
 
@@ -49,6 +51,9 @@ class Service:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
             threading.Event().wait(0.02)
+        # At a failpoint it may die before it is asked; else somebody would wait for it in vain.
+        told = self.output.read_text(errors="replace")[-500:] if self.output.is_file() else ""
+        assert self.child.returncode in KILLED, f"ended with {self.child.returncode}: {told}"
 
     def kill(self) -> None:
         """Kill it at once and bury it."""
@@ -68,7 +73,7 @@ class Service:
         # Unlike Popen.wait with a timeout, this returns at the very moment.
         os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOWAIT)
         died = time.monotonic()
-        assert self.child.wait(120) in (-signal.SIGKILL, -signal.SIGALRM)
+        assert self.child.wait(120) in KILLED
         return died
 
     def resident(self) -> int:
