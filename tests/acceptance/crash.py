@@ -82,7 +82,7 @@ class Senders:
         self._changed = threading.Condition()
         self._sent: dict[int, float] = {}
         """By thread: when its request was sent to its last byte; answered ones are not in it."""
-        self._threads = [threading.Thread(target=self._run) for _ in range(SENDERS)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(SENDERS)]
         self._started = False
 
     def start(self) -> None:
@@ -106,7 +106,8 @@ class Senders:
             )
             assert busy, (
                 f"{len(self.journal)} of {goal} answers, {len(self._sent)} in flight and "
-                f"{len(self._work)} left to send: the service hangs, or was to be killed too late"
+                f"{len(self._work)} left to send, {len(self.refused)} times 503: the service is "
+                "too slow, or hangs, or was to be killed too late"
             )
             # Under the lock, so that no answer that is read now makes the number untrue.
             self.in_flight_at_kills.append(len(self._sent))

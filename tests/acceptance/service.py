@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 KEY = b"a key that only this sender has!"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -30,6 +31,15 @@ class Service:
     child: subprocess.Popen[bytes] | None = None
     lives: int = 0
     output: Path = Path(os.devnull)
+
+    def __enter__(self) -> Self:
+        """Do nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it, if it still runs because a test has failed."""
+        if self.child is not None and self.child.poll() is None:
+            self.kill()
 
     def start(self, kill_at_commit: int | None = None, where: str = "before") -> None:
         """Start it, with a failpoint when one is given, and wait until it answers."""

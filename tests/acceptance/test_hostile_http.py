@@ -28,10 +28,10 @@ GROWTH = 20 * 1024 * 1024
 @pytest.fixture
 def service(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
     """The real service on SQLite."""
-    service = service_on(sqlite_url, tmp_path)
-    service.start()
-    yield service
-    assert service.stop() == 0
+    with service_on(sqlite_url, tmp_path) as service:
+        service.start()
+        yield service
+        assert service.stop() == 0
 
 
 def wire(request: SignedRequest) -> bytes:

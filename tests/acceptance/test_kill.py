@@ -64,10 +64,10 @@ def check_every_204(log: Log, senders: Senders) -> None:
 
 def crash(url: str, folder: Path, distinct: int, kills: int) -> None:
     """Send, kill, start again; then hold the log against the sender's journal."""
-    service = service_on(url, folder)
     work = thrice(deliveries(distinct, int(time.time()), SEED), SEED)
-    senders = run(service, work, kills, SEED)
-    assert service.stop() == 0
+    with service_on(url, folder) as service:
+        senders = run(service, work, kills, SEED)
+        assert service.stop() == 0
     assert len(senders.in_flight_at_kills) == kills
     assert min(senders.in_flight_at_kills) >= LEAST_IN_FLIGHT
     assert set(senders.refused) <= {503}
@@ -98,15 +98,15 @@ def test_a_service_that_acknowledges_before_the_commit_is_caught(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: the same check finds that a delivery was answered 204 and is gone."""
-    service = service_on(sqlite_url, tmp_path)
     work = deliveries(100, int(time.time()), SEED)
     monkeypatch.setenv("COMMIT_TOO_LATE", "1")
-    service.start(kill_at_commit=NEVER)
-    before = send(service, work)
-    service.kill()
-    service.start()
-    after = send(service, work * 2)
-    assert service.stop() == 0
+    with service_on(sqlite_url, tmp_path) as service:
+        service.start(kill_at_commit=NEVER)
+        before = send(service, work)
+        service.kill()
+        service.start()
+        after = send(service, work * 2)
+        assert service.stop() == 0
     after.journal += before.journal
     log = open_log(sqlite_url, writer=False, entropy=os.urandom, now=Clock())
     with pytest.raises(AssertionError, match="do not hold their delivery"):
