@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from api.emulator.calls import Answer, Call
+from requests.structures import CaseInsensitiveDict
+
+from api.emulator.calls import Answer, Call, Ending
 from api.emulator.emulator import Emulator
 from api.emulator.world import Action, Details
+from ledger.ofauth import answers, transport
+from ledger.ofauth.client import OFAuthClient, Paths
+from ledger.ofauth.errors import Unreachable
 from ledger.ofauth.signatures import Secret
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z
@@ -96,3 +101,59 @@ class Office:
         self.emulator.pump()
         bodies = [json.loads(body) for body, _ in self.got]
         return [(one["type"], one["data"]["connection"]["status"]) for one in bodies]
+
+
+class Carrier:
+    """Carries calls of the ledger's client to an office, in place of its transport to a network.
+
+    A slow answer lets time pass in the office; after ten seconds nobody waits any longer.
+    """
+
+    def __init__(self, office: Office, key: str = "any") -> None:
+        self.office = office
+        self.key = key
+        """The API key that is sent."""
+
+    def send(self, call: transport.Call) -> answers.Answer:
+        """Make a call once, as `ledger.ofauth.transport.Transport.send` does."""
+        asked = self.office.ms
+        answer = self.office.emulator.call(
+            Call.make(
+                call.method,
+                f"{call.path}?{urlencode(call.query)}",
+                headers={"apikey": self.key},
+                body=call.body or b"",
+            )
+        )
+        self.office.ms += round(min(answer.wait, transport.TIMEOUTS.read) * 1000)
+        if answer.wait > transport.TIMEOUTS.read or answer.ending is not Ending.WHOLE:
+            raise Unreachable("no whole answer in time", may_have_happened=call.commands)
+        return answers.Answer(
+            status=answer.status,
+            headers=CaseInsensitiveDict(answer.headers),
+            body=answer.body,
+            asked=asked,
+            commands=call.commands,
+        )
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def client_of(office: Office, *, key: str = "any", paths: Paths = Paths.ACCOUNT) -> OFAuthClient:
+    """Give the ledger's own client, which asks this office and waits on the office's clock."""
+
+    def wait(seconds: float) -> None:
+        office.ms += round(seconds * 1000)
+
+    client = OFAuthClient(
+        "http://ofauth.test",
+        lambda: key,
+        paths=paths,
+        now_ms=lambda: office.ms,
+        monotonic=lambda: office.ms / 1000,
+        sleep=wait,
+        jitter=lambda: 0.0,
+    )
+    client._transport = Carrier(office, key)
+    return client

@@ -1,14 +1,14 @@
 """The provider's list: its order, its rows, and what goes wrong while somebody reads it."""
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from api.emulator.calls import Call
 from api.emulator.errors import BadRequest
 from api.emulator.faults import Dice
-from api.emulator.manner import Manner, Nothing, Order, OverLimit
+from api.emulator.manner import Manner, Nothing, OverLimit
+from api.emulator.ordering import Ordered, Ordering
 from api.emulator.organisation import Organisation
 from api.emulator.world import STATUSES, Action, Connection, Details
 from api.times import format_millis
@@ -52,24 +52,21 @@ class Listing:
     """The list of one organisation. The caller holds a lock."""
 
     def __init__(self, organisation: Organisation, dice: Dice) -> None:
-        """Begin in no order."""
+        """Begin in the published order."""
         self._organisation = organisation
         self._dice = dice
-        self._key: tuple[int, Order, bool] | None = None
-        self._sorted: list[Connection] = []
+        self._ordering = Ordering(organisation.world, Manner().order)
 
     def page(self, asked: Asked, manner: Manner) -> tuple[list[Connection], bool]:
         """Give a page, and whether it says that more follow."""
         self._disturb()
         found = self._everything(manner)
-        if self._dice.strikes("listMove") and len(found) > 1:
-            found.insert(self._dice.below(len(found)), found.pop(self._dice.below(len(found))))
         if asked.status is not None or asked.imported is not None:
             found = [one for one in found if asked.has(one)]
         offset = asked.offset
         if self._dice.strikes("listShift"):
             offset = max(0, offset + self._dice.choose(-1, 1))
-        rows = found[offset : offset + asked.limit]
+        rows = list(found[offset : offset + asked.limit])
         if rows and self._dice.strikes("doubleRow"):
             doubled = self._dice.below(len(rows))
             rows = [*rows[: doubled + 1], *rows[doubled:]][: asked.limit]
@@ -87,28 +84,15 @@ class Listing:
             chosen = existing[self._dice.below(len(existing))]
             self._organisation.act(chosen.id, Action.DISCONNECT)
 
-    def _everything(self, manner: Manner) -> list[Connection]:
-        """Give all connections in order, sorted again only after one has changed."""
-        key = (self._organisation.world.version, manner.order, manner.ascending)
-        if self._key != key:
-            self._sorted = sorted(
-                self._organisation.world.connections(),
-                key=_ORDERS[manner.order],
-                reverse=not manner.ascending,
-            )
-            self._key = key
-        return self._sorted
-
-
-def _shuffled(one: Connection) -> tuple[Any, ...]:
-    return (hashlib.sha256(one.id.encode()).digest(),)
-
-
-_ORDERS: Final[Mapping[Order, Callable[[Connection], tuple[Any, ...]]]] = {
-    Order.CREATED: lambda one: (one.created_at, one.id),
-    Order.UPDATED: lambda one: (one.updated_at, one.id),
-    Order.SHUFFLED: _shuffled,
-}
+    def _everything(self, manner: Manner) -> Sequence[Connection]:
+        """Give all connections in order."""
+        if self._ordering.order is not manner.order:
+            self._ordering = Ordering(self._organisation.world, manner.order)
+        self._ordering.catch_up()
+        rows = len(self._ordering)
+        if rows > 1 and self._dice.strikes("listMove"):
+            self._ordering.move(self._dice.below(rows), behind=self._dice.below(rows))
+        return Ordered(self._ordering, manner.ascending)
 
 
 def list_row(one: Connection, manner: Manner, *, account: bool, now: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from string import ascii_lowercase, digits
 from typing import Any, Final
 
@@ -119,7 +120,7 @@ class World:
         self._connections: dict[str, Connection] = {}
         self._gone: dict[str, Connection] = {}
         self.version = 0
-        """Another number whenever a connection came, changed or went."""
+        """How many facts there have been."""
         self.facts: deque[Fact] = deque(maxlen=_MOST_FACTS)
         """What happened, in the order in which it did."""
 
@@ -200,6 +201,10 @@ class World:
         """Give the connections that exist, newest first."""
         everything = self._connections.values()
         return sorted(everything, key=lambda one: (one.created_at, one.id), reverse=True)
+
+    def since(self, version: int) -> list[Fact]:
+        """Give what happened after a version, first to last, as far as it is remembered."""
+        return list(islice(reversed(self.facts), self.version - version))[::-1]
 
     def gone(self) -> Sequence[str]:
         """Give the ids of the connections that were deleted, first to last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -56,6 +57,35 @@ def test_a_shuffled_list_is_always_shuffled_alike() -> None:
     assert first not in (made, made[::-1])
     new = office.create()
     assert [one for one in read_all(office) if one != new] == first
+
+
+@pytest.mark.parametrize(("order", "key"), [("created", "createdAt"), ("updated", "updatedAt")])
+def test_the_order_holds_whatever_happens(order: str, key: str) -> None:
+    """Rows come, change and go between the pages; each reading is sorted anew."""
+    office, made = filled(20, order=order)
+    dice = random.Random(7)
+    for _ in range(200):
+        office.pass_time(1)
+        if len(made) < 5 or dice.random() < 0.2:
+            made.append(office.create())
+            continue
+        action = dice.choice([*Action, Action.UPDATE])
+        chosen = dice.choice(made)
+        office.act(chosen, action)
+        if action is Action.DISCONNECT:
+            made.remove(chosen)
+        rows = office.emulator.truth()["list"]
+        expected = sorted(rows, key=lambda row: (row[key], row["id"]), reverse=True)
+        assert read_all(office) == [row["id"] for row in expected]
+
+
+def test_more_may_happen_than_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the list is sorted anew."""
+    monkeypatch.setattr("api.emulator.world._MOST_FACTS", 3)
+    office, made = filled(2)
+    assert read_all(office) == made[::-1]
+    made += [office.create() for _ in range(5)]
+    assert sorted(read_all(office)) == sorted(made)
 
 
 @pytest.mark.parametrize(("over", "status"), [("cut", 200), ("refuse", 400)])
