@@ -14,12 +14,13 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
-from api.cli.emulator import end_on, new_secret, now_ms
+from api.cli.emulator import end_on, new_secret
 from api.cli.output import unavailable
 from api.demo.service import StageError
 from api.demo.stage import Stage
 from api.demo.story import DAY_MS, Story
 from api.demo.teller import WIDTH, Teller
+from api.emulator.clock import now_ms
 from ledger.ofauth.signatures import Secret
 
 

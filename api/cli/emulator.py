@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from api.cli.output import unavailable
+from api.emulator.clock import now_ms
 from api.emulator.controls import CHANGE_PASSWORD
 from api.emulator.emulator import Emulator
 from api.emulator.faults import FAULTS
@@ -22,11 +23,6 @@ from ledger.ofauth.signatures import Dialect, Secret
 def new_secret() -> str:
     """Make a signing secret that every dialect can use."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-
-
-def now_ms() -> int:
-    """Read the clock: milliseconds since the epoch, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 def end_on(*signals: signal.Signals) -> None:

@@ -32,7 +32,7 @@ def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.post("/connections")
     def create() -> tuple[dict[str, Any], int]:
-        """A creator finished Link."""
+        """A creator finishes Link: 201 with the list row."""
         body = read_body(request, DETAILS | WHEN | {"status", "imported", "foreign"})
         status = read_typed(body, "status", str)
         row = emulator.create(
@@ -46,7 +46,7 @@ def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.post("/connections/<connection_id>/<action>")
     def act(connection_id: str, action: str) -> dict[str, Any]:
-        """Something happens to a connection."""
+        """Something happens to a connection: 200 with the row."""
         if action == CHANGE_PASSWORD:
             return emulator.change_password(connection_id, **read_moment(read_body(request, WHEN)))
         if action not in list(Action):
@@ -58,7 +58,7 @@ def _add_happenings(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.post("/links/<secret>")
     def link(secret: str) -> dict[str, Any]:
-        """A creator goes through a Link page."""
+        """A creator goes through a Link page without a browser: 200 with the session."""
         body = read_body(request, DETAILS | WHEN | _LINK)
         outcome = read_typed(body, "outcome", str) or "success"
         if outcome == "cancelled":
@@ -76,7 +76,7 @@ def _add_extras(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.post("/webhooks")
     def webhook() -> tuple[dict[str, Any], int]:
-        """A webhook about something else goes out."""
+        """A webhook of any type goes out, with any data: 202."""
         body = read_body(request, WHEN | {"type", "data"})
         kind = read_typed(body, "type", str)
         if not kind:
@@ -86,13 +86,13 @@ def _add_extras(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.post("/redeliver")
     def redeliver() -> dict[str, int]:
-        """Somebody sends the given-up webhooks again by hand."""
+        """The webhooks that were given up are sent again, as one does by hand in a dashboard."""
         read_body(request, frozenset())
         return {"deliveries": emulator.redeliver()}
 
     @routes.post("/clock")
     def clock() -> dict[str, str]:
-        """Move the clock on."""
+        """The emulator's clock moves on, and with it retries and the end of Link sessions."""
         body = read_body(request, frozenset({"forwardSeconds"}))
         seconds = body.get("forwardSeconds", 0)
         wrong = isinstance(seconds, bool) or not isinstance(seconds, int | float)
@@ -106,17 +106,17 @@ def _add_settings(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.put("/faults")
     def faults() -> dict[str, float]:
-        """From now on this goes wrong; `{}` for nothing."""
+        """This goes wrong from now on; `{}` for nothing."""
         return emulator.set_faults(read_body(request, None))
 
     @routes.put("/deliveries")
     def deliveries() -> dict[str, Any]:
-        """From now on webhooks are made like this."""
+        """Webhooks are made like this from now on; what is not named stays."""
         return emulator.set_style(read_body(request, None))
 
     @routes.put("/answers")
     def answers() -> dict[str, Any]:
-        """From now on the HTTP API answers like this."""
+        """The HTTP API answers like this from now on; what is not named stays."""
         return emulator.set_manner(read_body(request, None))
 
 
@@ -125,17 +125,17 @@ def _add_questions(routes: Blueprint, emulator: Emulator) -> None:
 
     @routes.get("/facts")
     def facts() -> dict[str, Any]:
-        """What happened."""
+        """What happened to the connections, first to last, also what no webhook told."""
         return {"facts": emulator.facts()}
 
     @routes.get("/truth")
     def truth() -> dict[str, Any]:
-        """What really is."""
+        """What really is: the list, deleted ones, Link sessions, effects, requests, deliveries."""
         return emulator.truth()
 
     @routes.post("/quiesce")
     def quiesce() -> dict[str, Any]:
-        """Return when no delivery is pending."""
+        """Answers when no delivery is pending; held ones are sent too, unless they are kept."""
         body = read_body(request, frozenset({"keepHeld"}))
         keep = bool(read_typed(body, "keepHeld", bool))
         return {"deliveries": emulator.quiesce(keep_held=keep)}

@@ -51,19 +51,20 @@ class Style:
     """How deliveries are made: what the published material leaves open is a setting here."""
 
     dialect: str = field(default="documented", metadata={"choices": DIALECTS})
-    """How they are signed, a key of `DIALECTS`."""
+    """How they are signed; `both` is documented and svix together."""
     shape: Shape = Shape.DOCUMENTED
-    """The form of the body."""
+    """The form of the body. The `sdk` shape has no time in it."""
     live: bool = True
-    """False makes test events of deliveries in the SDK shape."""
+    """Whether they are no test events; only the `sdk` shape says it."""
     bodyTime: BodyTime = BodyTime.FACT
-    """Whether the body's timestamp is that of the fact or of each attempt."""
+    """Whose time the body carries: that of the fact or of each attempt."""
     timestamps: Precision = Precision.MILLISECONDS
-    """The precision of the body's timestamp."""
+    """The precision of that time."""
     decodedSecret: bool = False
     """Whether the documented dialect signs with the decoded part of a `whsec_` secret."""
     retries: Retries = Retries.DOUBLING
-    """Whether the wait before an attempt doubles, or is that of Svix's schedule."""
+    """How long a delivery waits between its five attempts: twice as long each time, or 5 s, 5 min,
+    30 min and 2 h as Svix does."""
     retrySeconds: float = 1.0
     """The doubling wait before the second attempt, in seconds."""
 

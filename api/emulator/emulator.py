@@ -51,6 +51,8 @@ class Emulator:
         """
         self._lock = threading.RLock()
         self._secret = secret
+        self.webhook_secret = secret.value
+        """What receivers of its webhooks verify them with."""
         self._send = send
         self.clock = Clock(now, monotonic)
         """Its time."""

@@ -37,7 +37,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "lostRequest": "probability that the connection closes without an answer; it has not acted",
     "lostAnswer": "probability that the connection closes without an answer; it has acted",
     "slow": "each answer of the HTTP API waits up to this many seconds",
-    "fork": "probability that a reconnect by Link ends in a new connection",
+    "fork": "probability that a reconnect on a Link page ends in a new connection",
 }
 """Every fault by its name in `PUT /_emulator/faults`, and what its value means."""
 

@@ -109,17 +109,17 @@ class Manner:
     """How the HTTP API answers from now on; the defaults are the published form."""
 
     order: Order = Order.CREATED
-    """The order of the list."""
+    """The order of the list: by creation, by last change, or one fixed shuffle."""
     ascending: bool = False
-    """True: the oldest first."""
+    """Whether the oldest are first instead of the newest."""
     mostLimit: int = field(default=100, metadata={"least": 1, "most": 100_000})
     """The greatest `limit`."""
     overLimit: OverLimit = OverLimit.CUT
-    """What happens to a greater one."""
+    """What happens to a greater one: it is cut to it, or answered 400."""
     nextOffset: bool = False
     """Whether a page that has a next one says its offset."""
     nothing: Nothing = Nothing.NULL
-    """How rows write what is not there."""
+    """How rows write what is not there: as `null`, or not at all."""
     absentKeys: tuple[str, ...] = field(default=(), metadata={"choices": ROW_KEYS})
     """Keys that rows never have."""
     expiryAheadSeconds: int = field(default=0, metadata={"most": 366 * 86_400})
@@ -130,11 +130,12 @@ class Manner:
     paths: Paths = Paths.BOTH
     """Which of the path families there are."""
     errorForm: ErrorForm = ErrorForm.DOCUMENTED
-    """The body of errors."""
+    """Bodies of errors: `error`, `type` and `requestId`; `error`, `code` and `details`; or
+    `message`, `code` and `details`."""
     gone: Gone = Gone.NOT_FOUND
-    """What calls are answered that name a connection that is gone or never was."""
+    """The error for calls that name a connection which is gone or never was."""
     expired: Expired = Expired.ALLOWED
-    """What calls are answered that name an expired connection."""
+    """The error for calls that name an expired connection; `allowed` for none."""
     refusedActs: bool = False
     """Whether a delete or invalidate that `expired` refuses has its effect all the same."""
     refusal: str = field(default="UNAUTHORIZED", metadata={"choices": tuple(REFUSALS)})
@@ -144,13 +145,13 @@ class Manner:
     date: bool = True
     """Whether answers have a `Date`."""
     cacheSeconds: int = field(default=0, metadata={"most": 86_400})
-    """How long a cache in front repeats an answer of the list, with `Age`."""
+    """How long a cache in front repeats a page of the list, with `Age`; 0 for no cache."""
     cacheDate: CacheDate = CacheDate.MADE
     """Whether the `Date` beside `Age` is when the answer was made, or when it was sent."""
     rateLimit: int = field(default=0, metadata={"most": 1_000_000})
     """Calls allowed in a minute, 0 for as many as you like."""
     retryAfter: RetryAfter = RetryAfter.SECONDS
-    """The form of `Retry-After` in a 429."""
+    """The form of `Retry-After` in a 429; `none` leaves it away."""
     retryAfterSeconds: int = field(default=1, metadata={"most": 86_400})
     """What the `Retry-After` of the fault `http429` says."""
     redirectUris: tuple[str, ...] = ()
@@ -166,7 +167,8 @@ class Manner:
     importsTold: bool = True
     """Whether an import sends webhooks."""
     foreignKey: str | None = None
-    """A key of another organisation, which has connections of its own."""
+    """A key of another organisation, which has connections of its own: those that were made with
+    `foreign`."""
 
     def changed(self, given: Mapping[str, Any]) -> "Manner":
         """Take over the settings given.

@@ -31,6 +31,9 @@ class Ordering:
         """The order in which they are."""
         self._world = world
         self._key = _KEYS[order]
+        self._keys: dict[str, _Key] = {}
+        self._sorted: list[tuple[_Key, str]] = []
+        self._version = 0
         self._sort()
 
     def catch_up(self) -> None:

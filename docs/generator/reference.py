@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs.generator import commands, errors, events, metrics, routes, settings
+from docs.generator import commands, emulator, errors, events, metrics, routes, settings
 from docs.generator.pages import Parts, fill
 from docs.generator.service import open_unused
 
@@ -28,4 +28,5 @@ def all_parts() -> dict[str, Parts]:
         "commands": commands.parts(),
         "settings": settings.parts(),
         "errors": errors.parts(),
+        "emulator": emulator.parts(),
     }
