@@ -91,7 +91,7 @@ class Listing:
         self._ordering.catch_up()
         rows = len(self._ordering)
         if rows > 1 and self._dice.strikes("listMove"):
-            self._ordering.move(self._dice.below(rows), behind=self._dice.below(rows))
+            self._ordering.move(self._dice.below(rows), beside=self._dice.below(rows))
         return Ordered(self._ordering, manner.ascending)
 
 

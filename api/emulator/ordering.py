@@ -53,11 +53,11 @@ class Ordering:
         """Give the connection at a place, counted from 0, or from -1 at the end."""
         return self._world.get(self._sorted[place][1])
 
-    def move(self, place: int, behind: int) -> None:
-        """Let a connection stand behind another one, until it changes next."""
-        identity, (neighbour, _) = self._sorted[place][1], self._sorted[behind]
+    def move(self, place: int, *, beside: int) -> None:
+        """Let a connection stand beside another one, until it changes next."""
+        identity, key = self._sorted[place][1], self._sorted[beside][0]
         self._drop(identity)
-        self._put(identity, (*neighbour, identity))
+        self._put(identity, key)
 
     def _sort(self) -> None:
         self._keys = {one.id: self._key(one) for one in self._world.connections()}

@@ -206,6 +206,17 @@ def test_a_refused_delivery_is_retried_until_it_is_acknowledged(rig: Rig) -> Non
     }
 
 
+def test_a_retry_comes_when_the_clock_is_moved(rig: Rig) -> None:
+    """Nobody waits for an hour: threads that wait look at the clock again."""
+    rig.put("deliveries", retrySeconds=3600)
+    rig.receiver.refusals = 1
+    rig.create()
+    while rig.call("GET", "_emulator/truth")["deliveries"]["sent"] == 0:
+        pass
+    rig.call("POST", "_emulator/clock", json={"forwardSeconds": 3600})
+    assert len(rig.settle()) == 2
+
+
 @pytest.mark.parametrize(
     ("faults", "documented", "svix"), [({}, 1, 4), ({"restamp": 1}, 4, 4), ({"restamp": 0}, 1, 1)]
 )

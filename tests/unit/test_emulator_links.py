@@ -97,10 +97,11 @@ def test_a_connection_may_be_hidden_until_its_code() -> None:
     office = Office()
     office.emulator.set_manner({"twoFactor": "hidden"})
     url = office.link(clientReferenceId="mia")
-    office.press(url, "login-2fa")
+    office.browse("POST", url, choice="login-2fa", username="mia_lind")
     assert ids(office) == []
     office.press(url, "code")
     assert office.told() == [("connection.created", "active")]
+    assert office.emulator.truth()["list"][0]["userData"]["username"] == "mia_lind"
 
 
 @pytest.mark.parametrize("step", STEPS)
