@@ -118,6 +118,8 @@ def _say_hello(url: str, seed: int, webhook_url: str | None, made: str | None, k
         f"""
 A creator connects:
   curl --json '{{"clientReferenceId": "mia"}}' {connections}
+A creator logs in with a browser, on the page whose url this answers:
+  curl -H 'apikey: {key}' --json '{{"clientReferenceId": "mia"}}' {url}/v2/link/init
 Something happens to the connection ({", ".join([*Action, CHANGE_PASSWORD])}):
   curl -X POST {connections}/ID/expire
 Webhooks are signed otherwise, have another shape, or go wrong:

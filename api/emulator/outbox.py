@@ -133,13 +133,19 @@ class Outbox:
             self._changed.notify_all()
 
     def quiesce(self, *, keep_held: bool = False) -> None:
-        """Return when no delivery is pending; held ones are sent too, unless they are kept."""
+        """Return when no delivery is pending; held ones are sent too, unless they are kept.
+
+        Raises:
+            RuntimeError: nobody sends them, because the outbox was not started.
+        """
         with self._changed:
             while not self._stopped:
                 if not keep_held:
                     self.release()
                 if not self._lanes:
                     return
+                if not self._threads:
+                    raise RuntimeError("An outbox that was not started is pumped, not quiesced.")
                 self._changed.wait()
 
     @property

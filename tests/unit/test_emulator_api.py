@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from typing import Any
 
 import pytest
@@ -223,3 +225,58 @@ def test_retries_go_out_as_the_clock_comes_to_them() -> None:
     assert counts == [1, 1, 2, 2, 3, 4, 5, 5]
     assert office.emulator.deliveries()["failed"] == 1
     assert office.emulator.next_due() is None
+
+
+def test_nobody_waits_for_what_nobody_sends() -> None:
+    """In one process deliveries are pumped; waiting for them would be for ever."""
+    office = Office()
+    office.emulator.quiesce()
+    office.create()
+    with pytest.raises(RuntimeError, match="pumped"):
+        office.emulator.quiesce()
+    office.emulator.pump()
+    office.emulator.quiesce()
+
+
+def test_a_seed_decides_everything() -> None:
+    """Ids, answers, faults and webhooks of a long life are the same, byte for byte."""
+    faults = (
+        "drop",
+        "duplicate",
+        "reorder",
+        "restamp",
+        "http5xx",
+        "lostAnswer",
+        "listMove",
+        "fork",
+    )
+
+    def life(seed: int) -> list[object]:
+        office, dice = Office(seed=seed), random.Random(1)
+        office.emulator.set_faults({**dict.fromkeys(faults, 0.2), "delay": 30, "slow": 5})
+        seen: list[object] = []
+        for _ in range(150):
+            office.pass_time(dice.random() * 10)
+            office.refusing = dice.random() < 0.3
+            living = [row["id"] for row in office.emulator.truth()["list"]]
+            match dice.randrange(5):
+                case 0:
+                    office.create()
+                case 1 if living:
+                    office.act(dice.choice(living), dice.choice(list(Action)))
+                case 2 if living:
+                    path = f"/v2/connections/{dice.choice(living)}"
+                    seen.append(office.send(dice.choice(["DELETE", "PATCH"]), path))
+                case 3 if living:
+                    body = {"connectionId": dice.choice(living)}
+                    started = office.send("POST", "/v2/link/init", body)
+                    if started.status == 200:
+                        seen.append(office.press(started.json()["url"], "login"))
+                case _:
+                    seen.append(office.send("GET", "/v2/account/connections"))
+        return [*seen, office.got, office.emulator.truth(), office.emulator.facts()]
+
+    before = threading.active_count()
+    assert life(1) == life(1)
+    assert life(1) != life(2)
+    assert threading.active_count() == before
