@@ -43,7 +43,9 @@ class ConnectionSchema(CamelSchema):
     expiry_suspected_at = _maybe(Millis, "When a call failed as if its session had ended.")
     imported = _maybe(fields.Boolean, "Whether it was imported; the provider checks those less.")
     last_checked_at = _maybe(Millis, "When the provider last checked its session.")
-    last_evidence_at = _maybe(Millis, "When anything about it last reached the ledger.")
+    last_evidence_at = _maybe(
+        Millis, "When it was last confirmed, by evidence or by a pass that found it unchanged."
+    )
     last_evidence_source = _maybe(fields.String, "`webhook`, `sweep` or `command`.")
     stale = _said(
         fields.Boolean, "Whether it is not deleted and its newest evidence is older than the limit."

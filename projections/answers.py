@@ -60,7 +60,7 @@ class ConnectionView(Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     imported: bool | None
     last_checked_at: int | None
     last_evidence_at: int
-    """When the newest evidence reached us."""
+    """When the newest evidence reached us, or a pass found it unchanged."""
     last_evidence_source: str
     """`webhook`, `sweep` or `command`."""
     stale: bool

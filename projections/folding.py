@@ -14,11 +14,17 @@ from ledger.domain.words import connection_stream, link_of, link_stream
 from ledger.recorders.base import Log
 from projections.answers import ClientView, ConnectionView, HistoryEntry, Page
 from projections.batch import Told, tell_streams
-from projections.current_state.document import at_moment, client_view, connection_view
+from projections.current_state.document import (
+    at_moment,
+    client_view,
+    connection_view,
+    swept_from,
+)
 from projections.current_state.duplicates import billed_account, oldest_others
 from projections.history.entries import Placed, entries_of
 from projections.history.view import Wanted, with_positions
 from projections.links.document import link_views
+from projections.passes import Passes
 
 Sharing = Callable[[Set[str], int], Iterable[str]]
 """Gives every connection that was said, up to a position, to be of one of these accounts."""
@@ -109,17 +115,29 @@ class Folding:
         return [_Folded(one, connection) for one, connection in told if connection is not None]
 
     def _views(self, folded: Sequence["_Folded"], moment: Moment) -> list[ConnectionView]:
-        duplicates = self._duplicates(folded, moment)
-        return [
-            at_moment(
-                connection_view(one.connection),
-                moment_ms=moment.now_ms,
-                stale_after_ms=self._stale_after_ms,
-                blocked=one.told.trouble is not None,
-                duplicate_of=duplicates.get(one.connection.id),
+        duplicates, passes = self._duplicates(folded, moment), self._passes(moment)
+        views = []
+        for told, connection in folded:
+            view = connection_view(connection)
+            known_at = told.facts[0].position
+            views.append(
+                at_moment(
+                    view,
+                    moment_ms=moment.now_ms,
+                    stale_after_ms=self._stale_after_ms,
+                    listed_at=passes.listed_at(view.id, swept_from(view, known_at)),
+                    blocked=told.trouble is not None,
+                    duplicate_of=duplicates.get(view.id),
+                )
             )
-            for one in folded
-        ]
+        return views
+
+    def _passes(self, moment: Moment) -> Passes:
+        """Give the passes that were known, and completed, by the moment."""
+        position = moment.position
+        if moment.valid_at_ms is not None:
+            position = min(position, self._log.position_at(moment.valid_at_ms * 1000 + 999))
+        return Passes(self._log, position)
 
     def _duplicates(self, folded: Sequence["_Folded"], moment: Moment) -> Mapping[str, str]:
         """Give whose duplicates these connections are at the moment."""

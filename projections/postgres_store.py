@@ -64,6 +64,10 @@ class PostgresSession(Session):
             for row in insert.values(many):
                 copy.write_row(row)
 
+    def listed(self, name: str) -> str:
+        """See `Session`."""
+        return f'SELECT json_array_elements_text(CAST(:{name} AS json)) COLLATE "C"'
+
 
 class PostgresStore(Store):
     """The views in tables of the log's database; any number of processes may offer to write."""

@@ -36,6 +36,7 @@ from projections.history.view import Wanted
 from projections.links import view as links
 from projections.links.document import link_views
 from projections.links.projection import Links
+from projections.passes import Passes
 from projections.registry import PROJECTIONS
 from projections.store import Reads, Session
 
@@ -82,7 +83,7 @@ class Questions(Histories):
         with self._store.reading() as session:
             position = self._position(session, CurrentState.name, as_of_us)
             if as_of_us is None and valid_at_ms is None:
-                view = self._client_now(session, reference, now_ms)
+                view = self._client_now(session, reference, position, now_ms)
                 return None if view is None else self._answer(view, position, session)
             ids = history.bound_connections(session, reference, position)
             sessions = links.ids_of_client(session, reference, position)
@@ -92,13 +93,15 @@ class Questions(Histories):
         view = self._folding.client(reference, ids, sessions, moment)
         return self._answer(view, position, session)
 
-    def _client_now(self, session: Session, reference: str, now_ms: int) -> ClientView | None:
+    def _client_now(
+        self, session: Session, reference: str, position: int, now_ms: int
+    ) -> ClientView | None:
         sessions = links.of_client(session, reference)
         if not sessions and not history.is_bound(session, reference):
             return None
         return client_view(
             reference,
-            self._now(session, now_ms).of_client(reference),
+            self._now(session, position, now_ms).of_client(reference),
             link_views(sessions, moment_ms=now_ms),
             known=history.has_entries(session, "client_ref", reference),
         )
@@ -119,7 +122,7 @@ class Questions(Histories):
         with self._store.reading() as session:
             position = self._position(session, CurrentState.name, as_of_us)
             if as_of_us is None and valid_at_ms is None:
-                view = self._now(session, now_ms).one(connection_id)
+                view = self._now(session, position, now_ms).one(connection_id)
                 return None if view is None else self._answer(view, position, session)
         moment = _moment(position, now_ms, as_of_us, valid_at_ms)
         view = self._folding.connection(connection_id, moment)
@@ -138,7 +141,7 @@ class Questions(Histories):
         """List connections by id."""
         with self._store.reading() as session:
             position = self._position(session, CurrentState.name, None)
-            page = self._now(session, now_ms).page(
+            page = self._now(session, position, now_ms).page(
                 status=status, client=client, stale=stale, after=after, limit=limit
             )
             return self._answer(page, position, session)
@@ -149,7 +152,7 @@ class Questions(Histories):
         """List the groups of live connections that share an upstream account."""
         with self._store.reading() as session:
             position = self._position(session, CurrentState.name, None)
-            page = self._now(session, now_ms).duplicates(after=after, limit=limit)
+            page = self._now(session, position, now_ms).duplicates(after=after, limit=limit)
             return self._answer(page, position, session)
 
     def resolve_short(self, text: str) -> str:
@@ -239,9 +242,10 @@ class Questions(Histories):
         with self._store.reading() as session:
             return current.stated_of(session, keys, position)
 
-    def _now(self, session: Session, now_ms: int) -> current.CurrentConnections:
+    def _now(self, session: Session, position: int, now_ms: int) -> current.CurrentConnections:
+        passes = Passes(self._log, position)
         return current.CurrentConnections(
-            session, moment_ms=now_ms, stale_after_ms=self._stale_after_ms
+            session, passes, moment_ms=now_ms, stale_after_ms=self._stale_after_ms
         )
 
     def _position(self, session: Session, projection: str, as_of_us: int | None) -> int:

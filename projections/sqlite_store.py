@@ -82,6 +82,10 @@ class SQLiteSession(Session):
         statement = f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) VALUES ({places})"
         self.cursor.executemany(statement, insert.values(many))
 
+    def listed(self, name: str) -> str:
+        """See `Session`."""
+        return f"SELECT value FROM json_each(:{name})"
+
 
 class SQLiteStore(Store):
     """The views in a file; one process writes it."""

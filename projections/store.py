@@ -97,6 +97,10 @@ class Session(ABC):
     def load(self, sql: str, many: Sequence[Params]) -> None:
         """Write with an INSERT the rows that are certainly new, by the fastest way there is."""
 
+    @abstractmethod
+    def listed(self, name: str) -> str:
+        """Give a query for the texts that a parameter of this name holds as a JSON array."""
+
     def rows(self, sql: str, params: Params = _NONE) -> list[Any]:
         """Execute a query; a row gives its columns by name."""
         self.cursor.execute(self._dialect(sql), params)

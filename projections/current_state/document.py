@@ -14,13 +14,14 @@ from projections.times import source_of
 
 BEST_FIRST: Final = (Status.ACTIVE, Status.AWAITING_2FA, Status.EXPIRED)
 NEVER: Final = 2**62
-"""Stands for a time that is not known where what is not known comes last."""
+"""Stands for what is not known, or never comes, where that comes last."""
+SWEEP: Final = "sweep"
 
 
 def connection_view(connection: Connection) -> ConnectionView:
     """Give what is true of a connection; whether it is stale depends on when one asks."""
     fields = connection.fields
-    newest = _newest(connection.steps)
+    evidence_at, source = _newest_evidence(connection)
     return ConnectionView(
         id=connection.id,
         client_reference_id=connection.client,
@@ -37,8 +38,8 @@ def connection_view(connection: Connection) -> ConnectionView:
         expiry_suspected_at=connection.expiry_suspected_at,
         imported=fields.get("imported"),
         last_checked_at=fields.get("lastCheckedAt"),
-        last_evidence_at=newest.observed,
-        last_evidence_source=source_of(newest.channel),
+        last_evidence_at=evidence_at,
+        last_evidence_source=source,
         stale=False,
         predecessor_id=connection.predecessor_id,
         successor_id=connection.successor_id,
@@ -56,22 +57,42 @@ def age(view: ConnectionView) -> tuple[int, str]:
     return (born_at(view), view.id)
 
 
+def swept_from(view: ConnectionView, known_at: int) -> int:
+    """Give the position from which on passes that begin keep a connection fresh.
+
+    That is where it became known, unless they do not tell how it is. One that is imported is
+    listed, but the provider does not check its session.
+    """
+    told = view.status != Status.DELETED and not view.imported and view.missing_since is None
+    return known_at if told else NEVER
+
+
 def at_moment(
     view: ConnectionView,
     *,
     moment_ms: int,
     stale_after_ms: int,
+    listed_at: int | None = None,
     blocked: bool = False,
     duplicate_of: str | None = None,
 ) -> ConnectionView:
     """Say of a view what its own stream does not tell: how it stands at a moment, among others.
 
-    That is whether it is stale, whether its stream is blocked, and whose duplicate it is.
+    That is whether it is stale, given when a pass listed it last, whether its stream is blocked,
+    and whose duplicate it is.
     """
+    evidence_at, source = view.last_evidence_at, view.last_evidence_source
+    if listed_at is not None and listed_at > evidence_at:
+        evidence_at, source = listed_at, SWEEP
     lives = view.status != Status.DELETED
-    stale = lives and view.last_evidence_at < moment_ms - stale_after_ms
-    flags = tuple(sorted({*view.flags, "blocked"})) if blocked else view.flags
-    return replace(view, stale=stale, flags=flags, duplicate_of=duplicate_of)
+    return replace(
+        view,
+        last_evidence_at=evidence_at,
+        last_evidence_source=source,
+        stale=lives and evidence_at < moment_ms - stale_after_ms,
+        flags=tuple(sorted({*view.flags, "blocked"})) if blocked else view.flags,
+        duplicate_of=duplicate_of,
+    )
 
 
 def client_view(
@@ -108,6 +129,18 @@ def _without_live(links: Sequence[LinkView], *, had: bool) -> str | None:
 def _best(live: Sequence[ConnectionView]) -> str | None:
     said = {view.status for view in live}
     return next((status for status in BEST_FIRST if status in said), None)
+
+
+def _newest_evidence(connection: Connection) -> tuple[int, str]:
+    """Give when the connection's own newest evidence came, and by which way.
+
+    Of one that is missing, passes have said when they listed it last.
+    """
+    newest = _newest(connection.steps)
+    listed_at = connection.last_listed_at
+    if listed_at is not None and listed_at > newest.observed:
+        return listed_at, SWEEP
+    return newest.observed, source_of(newest.channel)
 
 
 def _newest(steps: Sequence[Step]) -> Evidence:

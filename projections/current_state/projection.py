@@ -10,7 +10,7 @@ from ledger.domain.words import CONNECTION, account_key, connection_of, short_id
 from projections.answers import ConnectionView
 from projections.base import Params, Table, Write
 from projections.batch import Told
-from projections.current_state.document import born_at, connection_view
+from projections.current_state.document import born_at, connection_view, swept_from
 from projections.current_state.duplicates import billed_account
 
 CONNECTIONS: Final = Table(
@@ -22,6 +22,7 @@ CONNECTIONS: Final = Table(
     last_evidence_at BIGINT NOT NULL,
     account {text},
     born_at BIGINT NOT NULL,
+    swept_from BIGINT NOT NULL,
     document TEXT NOT NULL""",
     key=("id",),
     indexes={
@@ -29,7 +30,8 @@ CONNECTIONS: Final = Table(
         "account": ("account", "born_at", "id"),
     },
 )
-"""`account` is the key of the account that it is billed for, else null."""
+"""`account` is the key of the account that it is billed for, else null; `last_evidence_at` that of
+its own evidence; passes that began after the position `swept_from` keep it fresh too."""
 ACCOUNTS: Final = Table(
     "accounts",
     """account {text} NOT NULL,
@@ -40,11 +42,12 @@ ACCOUNTS: Final = Table(
 )
 """Every account that a connection was ever said to be of: what is asked about the past needs it."""
 UPSERT: Final = """INSERT INTO current_state{g}
-    (id, short_id, client_ref, status, last_evidence_at, account, born_at, document)
-    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :account, :born_at, :document)
+    (id, short_id, client_ref, status, last_evidence_at, account, born_at, swept_from, document)
+    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :account, :born_at,
+            :swept_from, :document)
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
     last_evidence_at = excluded.last_evidence_at, account = excluded.account,
-    born_at = excluded.born_at, document = excluded.document"""
+    born_at = excluded.born_at, swept_from = excluded.swept_from, document = excluded.document"""
 FORGET: Final = "DELETE FROM accounts{g} WHERE connection_id = :connection_id"
 STATE: Final = """INSERT INTO accounts{g} (account, connection_id, stated_at_position)
     VALUES (:account, :connection_id, :stated_at_position) ON CONFLICT DO NOTHING"""
@@ -70,7 +73,7 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 3
+    version = 4
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
     statements: Sequence[str] = (UPSERT, FORGET, STATE)
@@ -96,6 +99,7 @@ class CurrentState:
                 "last_evidence_at": view.last_evidence_at,
                 "account": None if account is None else account_key(account, self._key),
                 "born_at": born_at(view),
+                "swept_from": swept_from(view, told.facts[0].position),
                 "document": document_of(view),
             },
         )

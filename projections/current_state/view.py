@@ -11,13 +11,15 @@ from projections.answers import ConnectionView, Cursor, DuplicateGroup, Page
 from projections.current_state.document import age, at_moment
 from projections.current_state.projection import NO_ACCOUNT
 from projections.errors import AmbiguousConnection, UnknownConnection
+from projections.passes import Passes
 from projections.store import Session
 
 SHORT: Final = "conn~"
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
 OF_A_GROUP: Final = 500
 """How many connections of one upstream account are listed at most."""
-_SELECT: Final = """SELECT c.document, c.account, b.stream IS NOT NULL AS blocked,
+_SELECT: Final = """SELECT c.id, c.document, c.account, c.swept_from,
+    b.stream IS NOT NULL AS blocked,
     (SELECT o.id FROM current_state{g} o WHERE o.account = c.account AND o.id <> c.id
      ORDER BY o.born_at, o.id LIMIT 1) AS duplicate_of"""
 _BLOCKED: Final = f"""LEFT JOIN blocked{{g}} b
@@ -32,9 +34,15 @@ _OLDEST: Final = """SELECT id FROM (SELECT id, ROW_NUMBER()
 class CurrentConnections:
     """Reads current connections in one transaction, as of a moment (milliseconds UTC)."""
 
-    def __init__(self, session: Session, *, moment_ms: int, stale_after_ms: int) -> None:
-        """Call a live connection stale when its evidence is older than `stale_after_ms`."""
+    def __init__(
+        self, session: Session, passes: Passes, *, moment_ms: int, stale_after_ms: int
+    ) -> None:
+        """Call a live connection stale when its evidence is older than `stale_after_ms`.
+
+        `passes` are those up to where the views have read.
+        """
         self._session = session
+        self._passes = passes
         self._moment_ms = moment_ms
         self._stale_after_ms = stale_after_ms
 
@@ -67,12 +75,25 @@ class CurrentConnections:
                 where.append(condition)
                 params[condition.rpartition(":")[2]] = value
         if stale is not None:
-            where.append(f"({_STALE})" if stale else f"NOT ({_STALE})")
-            params["cutoff"] = self._moment_ms - self._stale_after_ms
+            condition, times = self._stale()
+            where.append(condition if stale else f"NOT {condition}")
+            params |= times
         views = self._views(" AND ".join(where), params, "ORDER BY c.id LIMIT :limit")
         more = len(views) > limit
         items = tuple(views[:limit])
         return Page(items, (items[-1].id,) if more else None)
+
+    def _stale(self) -> tuple[str, dict[str, Any]]:
+        """Give the condition of being stale, with its parameters; the same as `at_moment`."""
+        cutoff = self._moment_ms - self._stale_after_ms
+        condition = "c.last_evidence_at < :cutoff AND COALESCE(c.status, '') <> 'deleted'"
+        params: dict[str, Any] = {"cutoff": cutoff}
+        for i, one in enumerate(self._passes.since(cutoff)):
+            unlisted = self._session.listed(f"unlisted_{i}")
+            condition += f" AND NOT (c.swept_from < :began_{i} AND c.id NOT IN ({unlisted}))"
+            params[f"began_{i}"] = one.began
+            params[f"unlisted_{i}"] = msgspec.json.encode(sorted(one.unlisted)).decode()
+        return f"({condition})", params
 
     def duplicates(self, *, after: Cursor | None = None, limit: int) -> Page[DuplicateGroup]:
         """List the groups of connections that share an upstream account, in a fixed order."""
@@ -112,17 +133,13 @@ class CurrentConnections:
                     _decode(row["document"]),
                     moment_ms=self._moment_ms,
                     stale_after_ms=self._stale_after_ms,
+                    listed_at=self._passes.listed_at(row["id"], row["swept_from"]),
                     blocked=bool(row["blocked"]),
                     duplicate_of=row["duplicate_of"],
                 ),
             )
             for row in rows
         ]
-
-
-_STALE: Final = (
-    "c.last_evidence_at < :cutoff AND COALESCE(c.status, '') <> 'deleted'"  # like `at_moment`
-)
 
 
 def ids_by_short_form(session: Session, short: str) -> list[str]:
