@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,8 @@ def left_in_files(folder: Path, texts: Sequence[str] = CANARIES) -> dict[str, in
     """How often each file of a folder holds one of these texts."""
     found = {}
     for file in folder.rglob("*"):
-        if file.is_file():
+        # One that is closed meanwhile takes the files beside it along.
+        with suppress(FileNotFoundError, IsADirectoryError):
             content = file.read_bytes().lower()
             if count := sum(content.count(text.encode()) for text in texts):
                 found[file.name] = count
