@@ -19,6 +19,8 @@ from api import (
     forget,
     health,
     history,
+    link_visits,
+    links,
     parked,
     quarantine,
     views,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
 DOCS: Final = "/docs"
 RESOURCES: Final = (
-    clients, connections, duplicates, history, events, parked, quarantine, views, forget, health
+    clients, connections, duplicates, links, link_visits, history, events, parked, quarantine,
+    views, forget, health,
 )  # fmt: skip
 
 _description = Blueprint("description", __name__)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.app import create_wsgi
 from api.arrivals import Arrivals
+from api.following import Following
 from api.forgetting import Forgetting
 from api.health import Readiness, look_at_store
 from api.metrics import Metrics
@@ -18,11 +19,13 @@ from api.services import Services, new_request_id
 from api.settings import Settings
 from ledger.application import Ledger, Recorded
 from ledger.committer import Committer
+from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
 from ledger.quarantine import Quarantine
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
 from projections.generations import generations_of
+from projections.links.proving import Proving
 from projections.live import Live
 from projections.questions import Questions
 from projections.rebuild.rebuilds import Rebuilds
@@ -136,6 +139,7 @@ class Service:
         self._log = log
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._ending = threading.Event()
         renew(present.database_url, monotonic=time.monotonic)
         self._live = Live(log, generations_of(present.database_url))
         self._metrics = Metrics()
@@ -158,6 +162,7 @@ class Service:
             views=self._live,
             questions=Questions(log, self._live, stale_after_ms=present.stale_after_seconds * 1000),
             quarantine=quarantine,
+            links=Links(self._committer.submit, now=now_us, entropy=entropy),
             provider=self._provider,
             metrics=self._metrics,
             now=now_us,
@@ -178,6 +183,16 @@ class Service:
         self._views = threading.Thread(
             target=self._live.run, args=(self._stop, self._wake), name="projections", daemon=True
         )
+        following = Following(
+            log,
+            self._live,
+            Proving(log, self._live),
+            self.services.links,
+            completed=lambda: self._metrics.linked("completed"),
+        )
+        self._following = threading.Thread(
+            target=following.run, args=(self._ending,), name="following", daemon=True
+        )
 
     def new_request_id(self) -> str:
         """Name a request that never reaches the application."""
@@ -187,9 +202,13 @@ class Service:
         """Begin to record and to project."""
         self._committer.start()
         self._views.start()
+        self._following.start()
 
     def stop(self) -> None:
         """Make durable what is queued, end the threads and close the stores."""
+        self._ending.set()
+        if self._following.is_alive():
+            self._following.join()
         self._committer.stop()
         self._rebuilds.cancel()
         self._stop.set()

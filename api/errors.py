@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Final
 
 from flask import Flask, Response, g
@@ -12,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from ledger.application import UnknownDelivery
 from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
+from ledger.ofauth.errors import ProviderError, ProviderFailed, RateLimited, Unreachable
 from projections.errors import AmbiguousConnection, RebuildRunning, UnknownConnection
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,30 @@ NOT_ALLOWED: Final = Kind(
     "This method is not allowed here",
     "The `Allow` header lists the methods of this path.",
 )
+UNKNOWN_TARGET: Final = Kind(
+    "unknown-target",
+    409,
+    "OFAuth would not reconnect this connection",
+    "Ask for a Link session without a connection, or repeat with `force` to take the risk.",
+)
+FOREIGN: Final = Kind(
+    "foreign-connection",
+    409,
+    "The connection is another client's",
+    "Report what the creator's own browser said, or `force` the session to give it away.",
+)
+LINK_OVER: Final = Kind(
+    "link-over",
+    410,
+    "This link can no longer be used",
+    "Ask whoever sent it for a new one: a link is good once, and for a limited time.",
+)
+NO_STATE: Final = Kind(
+    "no-link-state",
+    403,
+    "This browser did not begin this login here",
+    "Begin with the link that was sent to you, in the same browser.",
+)
 AMBIGUOUS: Final = Kind("ambiguous", 409, "The short form fits more than one", "Give the whole id.")
 REBUILDING: Final = Kind(
     "rebuild-running",
@@ -89,6 +115,27 @@ INTERNAL: Final = Kind(
     "Something went wrong here",
     "The log has the place where it failed, under this `requestId`. Report it.",
 )
+PROVIDER_REFUSED: Final = Kind(
+    "provider-refused",
+    502,
+    "OFAuth did not do it",
+    "`detail` says why. Nothing happened there.",
+)
+UNKNOWN_OUTCOME: Final = Kind(
+    "unknown-outcome",
+    503,
+    "It is not known whether OFAuth did it",
+    "It is not tried again by itself. Repeat the request to try again.",
+)
+PROVIDER_AWAY: Final = Kind(
+    "provider-away",
+    503,
+    "OFAuth cannot be asked now",
+    "Nothing happened there. Send the request again later.",
+)
+NOT_CONFIGURED: Final = Kind(
+    "not-configured", 503, "A setting is missing", "Set what `detail` names, and start again."
+)
 NOT_REACHED: Final = Kind(
     "not-reached",
     503,
@@ -111,14 +158,22 @@ KINDS: Final = (
     BAD_SIGNATURE,
     UNAUTHORIZED,
     FORBIDDEN,
+    NO_STATE,
     NOT_FOUND,
     NOT_ALLOWED,
+    UNKNOWN_TARGET,
+    FOREIGN,
     AMBIGUOUS,
     REBUILDING,
+    LINK_OVER,
     TOO_LARGE,
     WRONG_MEDIA,
     INVALID,
     INTERNAL,
+    PROVIDER_REFUSED,
+    UNKNOWN_OUTCOME,
+    PROVIDER_AWAY,
+    NOT_CONFIGURED,
     NOT_REACHED,
     NOT_READY,
     CROWDED,
@@ -233,6 +288,8 @@ def on_ledger_error(error: LedgerError) -> Response:
         return answer(Problem(NOT_FOUND, str(error)))
     if isinstance(error, AmbiguousConnection):
         return answer(Problem(AMBIGUOUS, str(error)))
+    if isinstance(error, ProviderError):
+        return answer(provider_problem(error))
     if isinstance(error, RebuildRunning):
         return answer(Problem(REBUILDING, str(error)))
     return on_exception(error)
@@ -241,6 +298,16 @@ def on_ledger_error(error: LedgerError) -> Response:
 def unavailable() -> Problem:
     """Make the problem of a store or queue that could not promise anything."""
     return Problem(UNAVAILABLE, UNAVAILABLE.advice, headers={"Retry-After": RETRY_AFTER_S})
+
+
+def provider_problem(error: ProviderError) -> Problem:
+    """Make the problem of a call to the provider that did not give what was asked for."""
+    if error.may_have_happened:
+        return Problem(UNKNOWN_OUTCOME, f"{error} {UNKNOWN_OUTCOME.advice}")
+    if isinstance(error, Unreachable | RateLimited | ProviderFailed):
+        wait = ceil(error.retry_after or 1)
+        return Problem(PROVIDER_AWAY, str(error), headers={"Retry-After": str(wait)})
+    return Problem(PROVIDER_REFUSED, str(error))
 
 
 def unforeseen(error: Exception, request_id: str | None) -> Problem:

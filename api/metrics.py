@@ -20,6 +20,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 # a second series beside each counter, which says nothing that a restart does not
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+LINK_STEPS: Final = ("started", "failed", "unknown", "reported", "completed")
 _LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
@@ -55,6 +56,14 @@ class Metrics:
             "Refused requests put aside in the quarantine.",
             registry=self.registry,
         )
+        links = Counter(
+            "ledger_links",
+            "Link sessions, by what became of them in this process: started, failed, of unknown "
+            "outcome, reported, completed.",
+            ("step",),
+            registry=self.registry,
+        )
+        self._links = {step: links.labels(step) for step in LINK_STEPS}
         self.unavailable = Counter(
             "ledger_unavailable", "Signed deliveries answered 503.", registry=self.registry
         )
@@ -79,6 +88,10 @@ class Metrics:
     def refuse(self, reason: Reason) -> None:
         """Count a refused request."""
         self._refused.labels(reason.value).inc()
+
+    def linked(self, step: str) -> None:
+        """Count a step of a Link session: one of LINK_STEPS."""
+        self._links[step].inc()
 
     def committed(self, batch: Sequence[Recorded]) -> None:
         """Count a batch that became durable."""

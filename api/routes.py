@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar, cast
 from flask import Flask, Request
 from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
-from marshmallow import RAISE, Schema
+from marshmallow import EXCLUDE, RAISE, Schema
 from webargs.flaskparser import FlaskParser
 
 from api.errors import BAD_REQUEST, CONTENT_TYPE, WRONG_MEDIA, Problem
@@ -67,6 +67,14 @@ class Routes(Blueprint):  # type: ignore[misc]
         """Read the query's parameters, the view's first argument; others are refused."""
         return cast(Keep, super().arguments(schema, location="query"))
 
+    def passing(self, schema: type[Schema]) -> Keep:
+        """Read those of the query's parameters that are known; others are ignored."""
+        return cast(Keep, super().arguments(schema, location="query", unknown=EXCLUDE))
+
+    def passed_on(self, schema: type[Schema]) -> Keep:
+        """Read those members of somebody else's JSON object that are known."""
+        return cast(Keep, super().arguments(schema, unknown=EXCLUDE))
+
     def body(self, schema: type[Schema]) -> Keep:
         """Read a JSON object, the view's next argument; none at all counts as an empty one."""
         return cast(Keep, super().arguments(schema, required=False))
@@ -78,6 +86,14 @@ class Routes(Blueprint):  # type: ignore[misc]
     def accepts(self, schema: type[Schema]) -> Keep:
         """Write what the view returns with a schema, under the status 202: it is under way."""
         return cast(Keep, super().response(202, schema))
+
+    def creates(self, schema: type[Schema]) -> Keep:
+        """Write what the view returns with a schema, under the status 201."""
+        return cast(Keep, super().response(201, schema))
+
+    def redirects(self, text: str) -> Keep:
+        """Say where the view sends a browser, under the status 303."""
+        return cast(Keep, super().response(303, None, description=text))
 
     def describe(self, **described: Any) -> Keep:
         """Add to the view's OpenAPI description."""

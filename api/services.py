@@ -11,6 +11,7 @@ from api.forgetting import Forgetting
 from api.metrics import Metrics
 from api.settings import Settings
 from ledger.application import Observation, Recorded
+from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
 from ledger.quarantine import Quarantine
 from ledger.recorders.base import Head, Log
@@ -62,6 +63,8 @@ class Services:
     views: Views
     questions: "Questions"
     quarantine: Quarantine
+    links: Links
+    """Writes what happens to Link sessions."""
     provider: Callable[[], OFAuthClient | None]
     """Gives the client of OFAuth's API, or None while no key is set."""
     metrics: Metrics

@@ -27,6 +27,8 @@ NAMES: Final[Mapping[str, str]] = {
     "LEDGER_OFAUTH_API_KEY": "ofauth_api_key",
     "LEDGER_OFAUTH_PATHS": "ofauth_paths",
     "LEDGER_SWEEP_SECONDS": "sweep_seconds",
+    "LEDGER_PUBLIC_URL": "public_url",
+    "LEDGER_RETURN_URLS": "return_urls",
     "LEDGER_STALE_AFTER_SECONDS": "stale_after_seconds",
     "LEDGER_WEBHOOK_TOLERANCE_SECONDS": "tolerance_seconds",
     "LEDGER_STRICT_TIMESTAMPS": "strict_timestamps",
@@ -48,6 +50,7 @@ _SQLITE = "sqlite:///"
 _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9_.~/-]*)?"
 )
+_URL = re.compile(r"https?://[A-Za-z0-9\[][!-~]*")
 _HOW = {
     "LEDGER_WEBHOOK_SECRETS": "Set it to the signing secret from OFAuth's dashboard "
     "(several: comma separated), or LEDGER_WEBHOOK_SECRETS_FILE to a file that holds it.",
@@ -90,6 +93,13 @@ class Settings:
     `account` (`/v2/account/connections`) or `plain` (`/v2/connections`)."""
     sweep_seconds: int = DEFAULT_SWEEP_S
     """How long after the start of a sweep the next one starts."""
+    public_url: str = ""
+    """Address under which browsers reach this service, such as `https://ledger.example`. Links
+    begin there, and OFAuth sends browsers back to `/link/return` below it: register that address
+    in OFAuth's dashboard. Without it no Link session can be started."""
+    return_urls: tuple[str, ...] = ()
+    """Where browsers may be sent at the end of a Link session, comma separated or one a line. A
+    session takes the first one unless it names another of them, character by character."""
     stale_after_seconds: int = DEFAULT_STALE_AFTER_S
     """A live connection whose newest evidence is older is `stale`."""
     tolerance_seconds: int = DEFAULT_TOLERANCE
@@ -111,6 +121,7 @@ class Settings:
         env.add_parser("secrets", _secrets)
         env.add_parser("tokens", _tokens)
         env.add_parser("address", _address)
+        env.add_parser("urls", _urls)
         env.add_parser("api_key", _api_key)
         env.add_parser("family", _paths)
         env.add_parser("seconds", _seconds)
@@ -124,6 +135,8 @@ class Settings:
             "ofauth_api_key": env.api_key("LEDGER_OFAUTH_API_KEY", ""),
             "ofauth_paths": env.family("LEDGER_OFAUTH_PATHS", Paths.ACCOUNT.value),
             "sweep_seconds": env.seconds("LEDGER_SWEEP_SECONDS", str(DEFAULT_SWEEP_S)),
+            "public_url": env.address("LEDGER_PUBLIC_URL", ""),
+            "return_urls": env.urls("LEDGER_RETURN_URLS", ""),
             "stale_after_seconds": env.seconds(
                 "LEDGER_STALE_AFTER_SECONDS", str(DEFAULT_STALE_AFTER_S)
             ),
@@ -278,10 +291,19 @@ def _truth(text: str) -> bool:
 
 
 def _address(text: str) -> str:
+    if not text:
+        return text
     found = _ADDRESS.fullmatch(text)
     if found is None or not 0 < int(found["port"] or 443) < 65_536:
         raise ValidationError(f"it must be an address such as {DEFAULT_OFAUTH_URL}.")
     return text.rstrip("/")
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    urls = tuple(_entries(text))
+    if not all(_URL.fullmatch(url) for url in urls):
+        raise ValidationError("each must be an address such as https://app.example/connected.")
+    return urls
 
 
 def _api_key(text: str) -> str:

@@ -7,11 +7,12 @@ and nobody has an address that the log does not hold.
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ledger.application import LinkStep, Recorded
+from ledger.application import LinkStep, Noted, Recorded
+from ledger.domain.claim import Claim, Evidence, Kind
 from ledger.domain.errors import LedgerBusy, StoreUnavailable
 from ledger.domain.link_events import (
     LinkCancelled,
@@ -24,6 +25,7 @@ from ledger.domain.link_events import (
 )
 from ledger.domain.link_proof import Proof
 from ledger.domain.link_session import (
+    ASSUMED_LIFE_MS,
     REPORTED,
     UNKNOWN_OUTCOME,
     LinkSession,
@@ -88,8 +90,8 @@ class Begun:
 
     link: str
     """Its id."""
-    expires_at: int | None
-    """When the provider ends it, milliseconds since the epoch, UTC; None when it did not say."""
+    expires_at: int
+    """When it lapses, milliseconds since the epoch, UTC; assumed when the provider does not say."""
     position: int
     """Of `link.started`."""
 
@@ -125,7 +127,7 @@ class Links:
 
     def __init__(
         self,
-        write: Callable[[LinkStep], Recorded],
+        write: Callable[[LinkStep | Noted], Recorded],
         *,
         now: Callable[[], int],
         entropy: Callable[[int], bytes],
@@ -150,7 +152,9 @@ class Links:
                 self.failed(link, reason_for(error))
             raise
         recorded = self.started(link, opened.url, opened.expires_at)
-        return Begun(link=link, expires_at=opened.expires_at, position=recorded.position)
+        assumed = self._now_ms() + ASSUMED_LIFE_MS
+        expires_at = assumed if opened.expires_at is None else opened.expires_at
+        return Begun(link=link, expires_at=expires_at, position=recorded.position)
 
     def requested(self, wish: Wish) -> str:
         """Write down that a session is wanted, before anybody is asked; gives its new id."""
@@ -207,9 +211,15 @@ class Links:
         return self._append(link, *said)
 
     def completed(self, proof: Proof) -> Recorded:
-        """Write down which connection proves that the creator finished."""
+        """Write down which connection proves that the creator finished, and a fork of one.
+
+        It can be repeated: nothing is written twice.
+        """
+        observed = self._now_ms()
+        for note in _forked(proof, observed):
+            self._write(note)
         event = LinkCompleted(
-            observed=self._now_ms(), connection=proof.connection, proved_at=proof.proved_at
+            observed=observed, connection=proof.connection, proved_at=proof.proved_at
         )
         return self._append(proof.session.id, event)
 
@@ -227,6 +237,27 @@ class Links:
 
     def _now_ms(self) -> int:
         return self._now() // 1000
+
+
+def _forked(proof: Proof, observed: int) -> Iterator[Noted]:
+    """Note in two connections that one came of a session for the other.
+
+    Nothing is noted in one of which nothing else is known.
+    """
+    if proof.meant is None:
+        return
+    evidence = Evidence(link_stream(proof.session.id), "command", observed)
+    notes = [(proof.connection, "predecessorId", proof.meant)]
+    if proof.meant_known:
+        notes.append((proof.meant, "successorId", proof.connection))
+    for connection, name, other in notes:
+        claim = Claim(
+            connection_id=connection,
+            kind=Kind.FORKED,
+            k=proof.proved_at,
+            fields={name: other, "linkId": proof.session.id},
+        )
+        yield Noted(claim.identified(), evidence)
 
 
 def reason_for(error: Exception) -> str:

@@ -128,6 +128,11 @@ class Questions(Histories):
         view = self._folding.connection(connection_id, moment)
         return None if view is None else self._answer(view, position, session)
 
+    def latest(self, connection_id: str, *, now_ms: int) -> ConnectionView | None:
+        """Give what the log tells of a connection up to its very end, wherever the views are."""
+        moment = Moment(position=self._log.head().position, now_ms=now_ms)
+        return self._folding.connection(connection_id, moment)
+
     def connections(
         self,
         *,

@@ -6,8 +6,9 @@ Every statement is written once, for both databases: parameters as `:name`, and 
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -31,11 +32,21 @@ MADE: Final = Table(
     key=("projection",),
 )
 """By which version of its rules each projection made its rows."""
+VALUES_AT_ONCE: Final = 200
+"""How many values one query names."""
 _INSERT: Final = re.compile(
     r"INSERT INTO (?P<table>\S+)\s+\((?P<columns>[^)]*)\)\s+VALUES \([^)]*\)(?P<rest>.*)", re.DOTALL
 )
 _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _NONE: Final[Params] = {}
+
+
+def among(column: str, values: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give conditions that a column has one of these values, some at a time, with parameters."""
+    rest = iter(sorted(values))
+    while some := list(islice(rest, VALUES_AT_ONCE)):
+        params = {f"{column}_{number}": value for number, value in enumerate(some)}
+        yield f"{column} IN ({', '.join(f':{name}' for name in params)})", params
 
 
 class Insert(NamedTuple):

@@ -1,6 +1,7 @@
 """Short ways to say what happened to a Link session; times are milliseconds after noon."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
@@ -56,6 +57,16 @@ def failed(at: int = MINUTE, reason: str = "unreachable") -> LinkFailed:
 def cancelled(at: int = MINUTE, step: str | None = "login") -> LinkCancelled:
     """The creator gave up."""
     return LinkCancelled(observed=NOON + at, step=step)
+
+
+def shifted(event: LinkEvent, by: int) -> LinkEvent:
+    """The same event at another time: so many milliseconds later."""
+    moved: dict[str, Any] = {
+        name: getattr(event, name) + by
+        for name in ("observed", "expires_at", "proved_at")
+        if getattr(event, name, None) is not None
+    }
+    return replace(event, **moved)
 
 
 def session(*events: Event, id: str = LINK) -> LinkSession:

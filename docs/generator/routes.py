@@ -61,9 +61,12 @@ def _answer(operation: Json) -> str:
     responses = operation.get("responses", {})
     if "204" in responses:
         return f"204: {responses['204']['description']}"
-    said = "202: " if "202" in responses else ""
-    content = responses.get("202" if said else "200", {}).get("content", {})
+    if "303" in responses:
+        return str(responses["303"]["description"])
+    status = next((one for one in ("201", "202") if one in responses), "200")
+    content = responses.get(status, {}).get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
+    said = "" if status == "200" else f"{status}: "
     return said + _form(schema) if schema else ""
 
 

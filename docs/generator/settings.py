@@ -37,6 +37,6 @@ def variables() -> set[str]:
 
 
 def _default(value: object) -> str:
-    if value == "":
+    if value in ("", ()):
         return "none"
     return code(str(value).lower() if isinstance(value, bool) else str(value))

@@ -16,8 +16,8 @@ AFTER_MS: Final = 5 * 60_000
 """How long after a session's end a connection may still come to life by it."""
 BEFORE_MS: Final = 2_000
 """How long before it, because the provider may write its times in whole seconds."""
-_LIFE: Final = frozenset({"connection.created", "connection.activated", "connection.reconnected"})
-"""Transitions by which a connection comes to life."""
+_ASLEEP: Final = frozenset({Status.EXPIRED, Status.AWAITING_2FA})
+"""What a connection comes to life from, unless it is born."""
 
 
 class Proof(NamedTuple):
@@ -28,11 +28,10 @@ class Proof(NamedTuple):
     """Its id."""
     proved_at: int
     """When it came to life: milliseconds since the epoch, UTC."""
-
-    @property
-    def forks(self) -> bool:
-        """Whether it was to bring another connection back to life."""
-        return self.session.request.connection not in (None, self.connection)
+    meant: str | None = None
+    """Id of the connection that the session was for, when it ended in another: a fork."""
+    meant_known: bool = False
+    """Whether anything is known of that one."""
 
 
 def is_open(session: LinkSession, at: int) -> bool:
@@ -61,12 +60,20 @@ def proofs(sessions: Sequence[LinkSession], connections: Mapping[str, Connection
             proof
             for connection in _candidates(session, connections)
             if (proof := _prove(session, connection)) is not None
-            and (named(session) or proof[1:] not in taken)
+            and (named(session) or (proof.connection, proof.proved_at) not in taken)
         ]
         if session.completed is None and len(candidates) == 1:
-            found += candidates
-            taken.add(candidates[0][1:])
+            proof = _with_fork(candidates[0], connections)
+            taken.add((proof.connection, proof.proved_at))
+            found.append(proof)
     return found
+
+
+def _with_fork(proof: Proof, known: Mapping[str, Connection]) -> Proof:
+    meant = proof.session.request.connection
+    if meant is None or meant == proof.connection:
+        return proof
+    return proof._replace(meant=meant, meant_known=meant in known)
 
 
 def _certain_first(session: LinkSession) -> tuple[int, int, str]:
@@ -95,18 +102,21 @@ def _prove(session: LinkSession, connection: Connection) -> Proof | None:
     certain = connection.id == named(session)
     for step in connection.steps:
         at = _when(step)
-        if is_open(session, at) and (_lives(step) or (certain and _says_active(step))):
+        if not is_open(session, at):
+            continue
+        # Of the one that is named a word is enough; the webhook of its expiry may be lost.
+        if (certain and step.claim.status is Status.ACTIVE) or _awakes(session, connection, step):
             return Proof(session, connection.id, at)
     return None
 
 
-def _lives(step: Step) -> bool:
-    return not _LIFE.isdisjoint(step.names)
-
-
-def _says_active(step: Step) -> bool:
-    """Tell whether it says active, whatever was known before."""
-    return step.claim.status is Status.ACTIVE
+def _awakes(session: LinkSession, connection: Connection, step: Step) -> bool:
+    """Tell whether a connection becomes active that was not, or that is born by the session."""
+    before, after = step.changes.get("status", (None, None))
+    if after is not Status.ACTIVE:
+        return False
+    born = connection.created_at
+    return before in _ASLEEP or (before is None and born is not None and is_open(session, born))
 
 
 def _when(step: Step) -> int:

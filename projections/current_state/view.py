@@ -1,7 +1,7 @@
 """The questions that the rows of current connections answer."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +12,7 @@ from projections.current_state.document import age, at_moment
 from projections.current_state.projection import NO_ACCOUNT
 from projections.errors import AmbiguousConnection, UnknownConnection
 from projections.passes import Passes
-from projections.store import Session
+from projections.store import Session, among
 
 SHORT: Final = "conn~"
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
@@ -140,6 +140,15 @@ class CurrentConnections:
             )
             for row in rows
         ]
+
+
+def clients_of(session: Session, ids: Iterable[str]) -> set[str]:
+    """Give the clients to whom these connections belong now."""
+    found: set[str] = set()
+    for where, params in among("id", ids):
+        query = f"SELECT client_ref FROM current_state{{g}} WHERE {where}"
+        found.update(row["client_ref"] for row in session.rows(query, params))
+    return found - {None}
 
 
 def ids_by_short_form(session: Session, short: str) -> list[str]:

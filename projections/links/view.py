@@ -1,11 +1,12 @@
 """The questions that the rows of Link sessions answer."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
 
 from ledger.domain.link_session import LinkSession
-from projections.store import Session
+from projections.store import Session, among
 
 _decode: Final = msgspec.json.Decoder(LinkSession).decode
 
@@ -23,6 +24,34 @@ def ids_of_client(session: Session, reference: str, up_to: int) -> list[str]:
     )
     rows = session.rows(query, {"client": reference, "up_to": up_to})
     return [row["link_id"] for row in rows]
+
+
+def unproved(session: Session) -> list[LinkSession]:
+    """Give the sessions that were not completed."""
+    return _sessions(session, "completed = 0", {})
+
+
+def unproved_among(
+    session: Session,
+    *,
+    links: Collection[str],
+    clients: Collection[str],
+    connections: Collection[str],
+) -> list[LinkSession]:
+    """Give the sessions that were not completed: these, those of these clients, and those that are
+    for one of these connections or of which a browser named one.
+    """
+    found: dict[str, LinkSession] = {}
+    for column, values in (
+        ("link_id", links),
+        ("client_ref", clients),
+        ("target_id", connections),
+        ("named_id", connections),
+    ):
+        for where, params in among(column, values):
+            some = _sessions(session, f"completed = 0 AND {where}", params)
+            found |= {one.id: one for one in some}
+    return list(found.values())
 
 
 def _sessions(session: Session, where: str, params: dict[str, Any]) -> list[LinkSession]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.domain.claim import Claim
+from ledger.domain.claim import Claim, Kind
 from ledger.domain.connection import Connection, fold
 from ledger.domain.link_proof import is_open, proofs
 from ledger.domain.link_session import LinkSession
@@ -18,7 +18,9 @@ from tests.given import (
     awaiting_2fa,
     birth,
     created,
+    disconnected,
     expired,
+    first_seen,
     row,
     updated,
 )
@@ -56,9 +58,23 @@ class TestUnreported:
     """Nobody named the connection."""
 
     def test_a_connection_that_is_born_while_it_is_open_proves_it(self) -> None:
-        """By a webhook or by a row's birth."""
+        """By a webhook, or by a row that was seen for the first time."""
         assert proved_by(OPEN, BORN) == (CONNECTION, MINUTE)
-        assert proved_by(OPEN, connection(birth(at=MINUTE, client=CLIENT))) == (CONNECTION, MINUTE)
+        seen = (
+            birth(at=MINUTE, client=CLIENT),
+            first_seen(Kind.ROW_UPDATED, at=2 * MINUTE, status=Status.ACTIVE),
+        )
+        assert proved_by(OPEN, connection(*seen)) == (CONNECTION, 2 * MINUTE)
+        assert proved_by(OPEN, connection(*seen[:1])) is None
+
+    def test_one_that_waits_for_its_second_factor_proves_it_when_that_is_passed(self) -> None:
+        """Until then the creator has not finished."""
+        waiting = created(at=MINUTE, client=CLIENT, status=Status.AWAITING_2FA)
+        assert proved_by(OPEN, connection(waiting)) is None
+        assert proved_by(OPEN, connection(waiting, active(at=2 * MINUTE))) == (
+            CONNECTION,
+            2 * MINUTE,
+        )
 
     @pytest.mark.parametrize(
         "claims",
@@ -80,6 +96,15 @@ class TestUnreported:
             (created(at=-HOUR, client=CLIENT), updated(at=MINUTE, permissions=["x"])),
             (active(at=MINUTE, client=CLIENT),),
             (awaiting_2fa(at=MINUTE, client=CLIENT),),
+            (
+                birth(at=-HOUR, client=CLIENT),
+                first_seen(Kind.ROW_UPDATED, at=MINUTE, status=Status.ACTIVE),
+            ),
+            (
+                created(at=-HOUR, client=CLIENT),
+                disconnected(at=-30 * MINUTE),
+                row(answered=MINUTE, updatedAt=NOON + MINUTE),
+            ),
         ],
     )
     def test_one_that_does_not_come_to_life_proves_nothing(self, claims: tuple[Claim, ...]) -> None:
@@ -209,15 +234,18 @@ class TestReported:
         assert len(ended_in(*two, by=(BORN,))) == 2
 
     @pytest.mark.parametrize(
-        ("target", "forks"), [(None, False), (CONNECTION, False), (OTHER, True)]
+        ("target", "meant"), [(None, None), (CONNECTION, None), (OTHER, OTHER)]
     )
     def test_ending_in_another_connection_than_asked_for_is_a_fork(
-        self, target: str | None, forks: bool
+        self, target: str | None, meant: str | None
     ) -> None:
         """The provider makes a new one in silence when it does not find the old one."""
         one = session(asked(connection=target), opened(), said(connection=CONNECTION))
         (proof,) = proofs([one], {CONNECTION: BORN})
-        assert proof.forks is forks
+        assert (proof.meant, proof.meant_known) == (meant, False)
+        known = {CONNECTION: BORN, OTHER: connection(created(at=-HOUR), id=OTHER)}
+        (proof,) = proofs([one], known)
+        assert (proof.meant, proof.meant_known) == (meant, meant is not None)
 
 
 def test_a_session_is_open_from_its_request_to_shortly_after_its_end() -> None:

@@ -104,6 +104,27 @@ def test_several_secrets_and_tokens_are_comma_separated() -> None:
     assert [token.name for token in settings.api_tokens] == ["a", "b"]
 
 
+def test_return_urls_are_kept_character_by_character() -> None:
+    """Comma separated or one a line; they are compared as they are."""
+    urls = "https://app.example/done?a=1#top, http://localhost:3000/,\nhttps://[::1]/x"
+    settings = Settings.from_env({"LEDGER_RETURN_URLS": urls, "LEDGER_PUBLIC_URL": "http://a/b/"})
+    assert settings.return_urls == (
+        "https://app.example/done?a=1#top",
+        "http://localhost:3000/",
+        "https://[::1]/x",
+    )
+    assert settings.public_url == "http://a/b"
+
+
+@pytest.mark.parametrize(
+    "url", ["app.example", "//app.example", "javascript:alert(1)", "https://", "https://a b", "é"]
+)
+def test_a_return_url_is_an_address(url: str) -> None:
+    """Whatever else a browser would follow."""
+    told = "LEDGER_RETURN_URLS: each must be an address such as https://app.example/connected."
+    assert problems({"LEDGER_RETURN_URLS": f"https://app.example/,{url}"}) == [told]
+
+
 def test_an_empty_setting_counts_as_not_set() -> None:
     """As in a template that somebody has not filled in."""
     assert Settings.from_env(dict.fromkeys(NAMES, " ")) == Settings.from_env({})
@@ -118,6 +139,8 @@ def test_every_setting_may_come_from_a_file(name: str, tmp_path: Path) -> None:
         "LEDGER_OFAUTH_URL": "http://127.0.0.1:9090",
         "LEDGER_OFAUTH_API_KEY": "a-key",
         "LEDGER_OFAUTH_PATHS": "plain",
+        "LEDGER_PUBLIC_URL": "https://ledger.example",
+        "LEDGER_RETURN_URLS": "https://app.example/done",
         "LEDGER_STRICT_TIMESTAMPS": "true",
         "LEDGER_LOG_FORMAT": "json",
     } | GOOD
