@@ -3,15 +3,20 @@
 Run as `python -m tests.acceptance.killable serve …` with `KILL_AT_COMMIT=<n>` and `KILL_WHERE`:
 `before` the commit, `after` it and before anybody is told, or `inside` it: a timer of the kernel
 ends the process without a handler somewhere in the commit's writes and fsync.
+
+Or with `STOP_AT=<package.module:Class.method>`, `KILL_WHERE` and `STOP_HOW`: it is `killed` before
+or after the first call of that method, or the work is `cut` there by an error of the store.
 """
 
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from api.cli import main
+from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.postgres import PostgresLog
 from ledger.recorders.sqlite import SQLiteLog
 
@@ -51,10 +56,38 @@ def lazy(log: Any) -> None:
     log._commit = lambda _, connection: waiting.append(connection)
 
 
+def stop_at(place: str, where: str, how: str) -> None:
+    """Let this process die, or the work break off, `where` (`before` or `after`) the first call of
+    a method, which is named like `package.module:Class.method`.
+    """
+    owner_name, _, name = place.rpartition(".")
+    owner: Any = pkgutil.resolve_name(owner_name)
+    method, left = getattr(owner, name), ["once"]
+
+    def end() -> NoReturn:
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise StoreUnavailable("The work was cut here, to see what becomes of it.")
+
+    def method_or_end(self: Any, *args: Any, **named: Any) -> Any:
+        if not left:
+            return method(self, *args, **named)
+        left.clear()
+        if where == "before":
+            end()
+        method(self, *args, **named)
+        return end()
+
+    setattr(owner, name, method_or_end)
+
+
 if __name__ == "__main__":
-    at, where = int(os.environ["KILL_AT_COMMIT"]), os.environ["KILL_WHERE"]
-    for log in (SQLiteLog, PostgresLog):
-        log._commit = failing(log._commit, at, where)  # type: ignore[attr-defined]
+    where = os.environ["KILL_WHERE"]
+    if place := os.environ.get("STOP_AT"):
+        stop_at(place, where, os.environ["STOP_HOW"])
+    if at := int(os.environ.get("KILL_AT_COMMIT", "0")):
+        for log in (SQLiteLog, PostgresLog):
+            log._commit = failing(log._commit, at, where)  # type: ignore[attr-defined]
     if os.environ.get("COMMIT_TOO_LATE"):
         lazy(SQLiteLog)
     sys.exit(main())

@@ -41,13 +41,25 @@ class Service:
         if self.child is not None and self.child.poll() is None:
             self.kill()
 
-    def start(self, kill_at_commit: int | None = None, where: str = "before") -> None:
-        """Start it, with a failpoint when one is given, and wait until it answers."""
+    def start(
+        self,
+        kill_at_commit: int | None = None,
+        where: str = "before",
+        *,
+        stop_at: str | None = None,
+        how: str = "killed",
+    ) -> None:
+        """Start it, with a failpoint when one is given, and wait until it answers.
+
+        `stop_at` names a method like `package.module:Class.method`, before or after the first call
+        of which the process is `killed` or the work is `cut`.
+        """
         environment = dict(self.environment)
         module = "api"
-        if kill_at_commit is not None:
+        if kill_at_commit is not None or stop_at is not None:
             module = "tests.acceptance.killable"
-            environment |= {"KILL_AT_COMMIT": str(kill_at_commit), "KILL_WHERE": where}
+            environment |= {"KILL_AT_COMMIT": str(kill_at_commit or 0), "KILL_WHERE": where}
+            environment |= {"STOP_AT": stop_at or "", "STOP_HOW": how}
             environment |= {name: os.environ[name] for name in FAULTS if name in os.environ}
         self.lives += 1
         with self.output.open("ab") as log:
