@@ -23,7 +23,11 @@ from ledger.ofauth.signatures import Dialect, sign
 from tests.builders import SECRET, webhook
 
 READ, WRITE, ADMIN = "token-that-reads", "token-that-writes", "token-that-administers"
-TOKENS = f"reader:read:{READ},writer:write:{WRITE},chief:read+write+admin:{ADMIN}"
+ONLY_ADMIN = "token-that-does-nothing-else"
+TOKENS = (
+    f"reader:read:{READ},writer:write:{WRITE},chief:read+write+admin:{ADMIN},"
+    f"warden:admin:{ONLY_ADMIN}"
+)
 HOOK = "/webhooks/ofauth"
 PROBLEM = "application/problem+json"
 

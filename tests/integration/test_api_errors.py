@@ -17,7 +17,7 @@ from api.app import create_app
 from api.auth import OPEN, required_scope
 from api.errors import KINDS
 from api.metrics import Metrics
-from tests.serving import ADMIN, HOOK, PROBLEM, READ, WRITE, Serving
+from tests.serving import ADMIN, HOOK, ONLY_ADMIN, PROBLEM, READ, WRITE, Serving
 
 EXAMPLES = {"reference": "user_1", "connection_id": "conn_1", "path": "swagger-ui.css"}
 
@@ -93,7 +93,11 @@ def test_no_scope_implies_another(small: Serving) -> None:
     assert "`admin`" in assert_problem(small.get("/api/parked", token=READ), 403)["detail"]
     assert_problem(small.post("/api/parked/retry", token=READ), 403)
     assert_problem(small.post("/api/quarantine/verify", token=WRITE), 403)
-    assert small.get("/api/parked", token=ADMIN).status_code == 200
+    assert (
+        "`read`" in assert_problem(small.get("/api/connections", token=ONLY_ADMIN), 403)["detail"]
+    )
+    for token in (ADMIN, ONLY_ADMIN):
+        assert small.get("/api/parked", token=token).status_code == 200
 
 
 def test_a_browser_may_give_the_token_as_a_password_for_the_docs(small: Serving) -> None:
