@@ -160,6 +160,9 @@ class Manner:
     """How a `redirectUrl` is compared with them."""
     linkSeconds: int = field(default=1800, metadata={"least": 1, "most": 86_400})
     """The life of a Link session."""
+    linkUrl: str | None = None
+    """Where browsers find the Link pages, such as `http://localhost:9090`; `null` for the address
+    that was called."""
     linkMode: bool = True
     """Whether the answer of link/init says its `mode`."""
     twoFactor: TwoFactor = TwoFactor.LISTED

@@ -81,7 +81,9 @@ class Provider:
         return answer
 
     def base(self, call: Call) -> str:
-        """Give the address under which a call reached the emulator."""
+        """Give the address of the Link pages: under which a call came, if none is set."""
+        if self.manner.linkUrl is not None:
+            return self.manner.linkUrl.rstrip("/")
         host = call.headers.get("host")
         return self.url if host is None else f"{urlsplit(self.url).scheme}://{host}"
 

@@ -255,6 +255,16 @@ def test_without_a_redirect_url_the_first_registered_one_is_used() -> None:
     assert b"is connected" in office.browse("GET", "/link/finished?status=success").body
 
 
+def test_link_pages_may_have_another_address_than_the_calls() -> None:
+    """As where the browser is on another machine than the program."""
+    office = Office()
+    office.emulator.set_manner({"linkUrl": "https://link.example/"})
+    url = office.link()
+    assert url.startswith("https://link.example/link/")
+    answer = office.browse("POST", url, choice="login")
+    assert answer.headers["Location"].startswith("https://link.example/link/finished?")
+
+
 @pytest.mark.parametrize(
     "body",
     [
