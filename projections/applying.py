@@ -4,16 +4,17 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from ledger.domain.errors import StoreUnavailable
-from projections.base import Params, Projection, Write
+from projections.base import Params, Projection, Row, Write
 from projections.batch import Told, Trouble, reason_for
 from projections.blocked import Blocks, block, printable, release
 from projections.store import Session
 
 log = logging.getLogger(__name__)
 
-Put = Callable[[Session, Projection, str, Sequence[Params]], None]
+Put = Callable[[Session, Projection, str, Sequence[Row]], None]
 """Writes the rows of one statement."""
 
 
@@ -82,8 +83,8 @@ def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
 def write_new(session: Session, intents: Sequence[Intent]) -> None:
     """Write in bulk what a view that is made from nothing holds of some streams.
 
-    What the database refuses blocks its stream only. An error that is no stream's fault is raised
-    as it is.
+    The rows of `plain` statements must be in the order of their columns. What the database refuses
+    blocks its stream only. An error that is no stream's fault is raised as it is.
     """
     session.run("SAVEPOINT portion")
     try:
@@ -95,7 +96,7 @@ def write_new(session: Session, intents: Sequence[Intent]) -> None:
 
 
 def _write_all(session: Session, intents: Sequence[Intent], put: Put) -> None:
-    rows: dict[tuple[str, str], list[Params]] = defaultdict(list)
+    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     projections = {intent.projection.name: intent.projection for intent in intents}
     for intent in intents:
         for write in intent.writes:
@@ -135,11 +136,11 @@ def _write_each(session: Session, intents: Sequence[Intent], put: Put) -> list[I
     return done
 
 
-def _put(session: Session, projection: Projection, sql: str, many: Sequence[Params]) -> None:
-    session.run_many(sql, projection.condense(sql, many))
+def _put(session: Session, projection: Projection, sql: str, many: Sequence[Row]) -> None:
+    session.run_many(sql, projection.condense(sql, cast(Sequence[Params], many)))
 
 
-def _load(session: Session, projection: Projection, sql: str, many: Sequence[Params]) -> None:
+def _load(session: Session, projection: Projection, sql: str, many: Sequence[Row]) -> None:
     if sql in projection.plain:
         session.load(sql, many)
     else:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 from projections.batch import Told
 
 Params = Mapping[str, Any]
+Row = Params | tuple[Any, ...]
+"""The parameters of a statement by name; of a row to be loaded in bulk in the columns' order."""
 
 
 class Table(NamedTuple):
@@ -38,14 +40,14 @@ class Table(NamedTuple):
 
 
 class Write:
-    """Rows to be written with a statement of the projection: its named parameters, for each row."""
+    """Rows to be written with a statement of the projection."""
 
     __slots__ = ("rows", "sql")
 
     def __init__(self, sql: str, *rows: Params) -> None:
         """Write each of `rows` with `sql`."""
         self.sql = sql
-        self.rows = rows
+        self.rows: Sequence[Row] = rows
 
 
 class Projection(Protocol):

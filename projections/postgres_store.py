@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.postgres_connections import open_datastore
-from projections.base import Params
+from projections.base import Params, Row
 from projections.store import Filling, Insert, Session, Store, to_percent_style
 
 READERS: Final = 16
@@ -55,13 +55,12 @@ class PostgresSession(Session):
         )
         self.run(together, {"rows": msgspec.json.encode(many).decode()})
 
-    def load(self, sql: str, many: Sequence[Params]) -> None:
+    def load(self, sql: str, many: Sequence[Row]) -> None:
         """See `Session`."""
-        insert = Insert.read(self._dialect(sql))
-        assert insert is not None, "only an INSERT can be loaded"
+        insert = Insert.of(self._dialect(sql))
         columns = ", ".join(insert.columns)
         with self.cursor.copy(f"COPY {insert.table} ({columns}) FROM STDIN") as copy:
-            for row in insert.values(many):
+            for row in many:
                 copy.write_row(row)
 
     def listed(self, name: str) -> str:

@@ -26,7 +26,7 @@ from eventsourcing.sqlite import (
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.sqlite_connections import truncate_wal
-from projections.base import Params
+from projections.base import Row
 from projections.store import Filling, Insert, Session, Store
 
 READERS: Final = 32
@@ -38,7 +38,7 @@ FILLING: Final = (
     "synchronous=OFF",
     "locking_mode=EXCLUSIVE",
     "secure_delete=ON",
-    "cache_size=-16384",
+    "cache_size=-4096",
 )
 """For a file that is thrown away unless all of it is written."""
 DOWN: Final = "The views' file could not be used ({}); try again, or see `doctor`."
@@ -74,13 +74,12 @@ class _Readers(SQLiteConnectionPool):
 class SQLiteSession(Session):
     """A transaction on a file of views."""
 
-    def load(self, sql: str, many: Sequence[Params]) -> None:
-        """See `Session`; parameters by place are bound faster than by name."""
-        insert = Insert.read(self._dialect(sql))
-        assert insert is not None, "only an INSERT can be loaded"
+    def load(self, sql: str, many: Sequence[Row]) -> None:
+        """See `Session`."""
+        insert = Insert.of(self._dialect(sql))
         places = ", ".join("?" * len(insert.columns))
         statement = f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) VALUES ({places})"
-        self.cursor.executemany(statement, insert.values(many))
+        self.cursor.executemany(statement, many)
 
     def listed(self, name: str) -> str:
         """See `Session`."""

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from eventsourcing.persistence import Tracking
 
 from ledger.domain.errors import StoreUnavailable
-from projections.base import Params, Table
+from projections.base import Params, Row, Table
 
 BLOCKED: Final = Table(
     "blocked",
@@ -65,9 +65,17 @@ class Insert(NamedTuple):
         columns = tuple(name.strip() for name in match["columns"].split(","))
         return cls(match["table"], columns, match["rest"])
 
-    def values(self, many: Iterable[Params]) -> list[tuple[Any, ...]]:
-        """Give the parameters in the order of the columns."""
-        return list(map(itemgetter(*self.columns), many))
+    @classmethod
+    def of(cls, sql: str) -> "Insert":
+        """Take an INSERT apart."""
+        insert = cls.read(sql)
+        assert insert is not None, "only an INSERT can be loaded"
+        return insert
+
+    @property
+    def ordering(self) -> Callable[[Any], tuple[Any, ...]]:
+        """What gives the named parameters of a row in the order of the columns."""
+        return itemgetter(*self.columns)
 
 
 def to_percent_style(sql: str) -> str:
@@ -105,8 +113,11 @@ class Session(ABC):
         self.cursor.executemany(self._dialect(sql), many)
 
     @abstractmethod
-    def load(self, sql: str, many: Sequence[Params]) -> None:
-        """Write with an INSERT the rows that are certainly new, by the fastest way there is."""
+    def load(self, sql: str, many: Sequence[Row]) -> None:
+        """Write rows that are certainly new with an INSERT, by the fastest way there is.
+
+        They must be in the order of its columns.
+        """
 
     @abstractmethod
     def listed(self, name: str) -> str:

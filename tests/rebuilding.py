@@ -44,7 +44,7 @@ def until(happened: Callable[[], bool], patience: float = PATIENCE_S) -> None:
 
 
 def children(parent: int | None = None) -> list[int]:
-    """The rebuilding processes that a process has started."""
+    """The processes of rebuilds that a process has started."""
     parent = parent or os.getpid()
     found = []
     for process in Path("/proc").glob("[0-9]*"):

@@ -21,12 +21,17 @@ def account_of(connection: Connection) -> str | None:
 
 def accounts_in(claim: Claim) -> list[str]:
     """Give every account that a claim names, by either of its fields."""
-    said = (claim.personal.get("userData", _NOTHING).get("id"), claim.fields.get(PLATFORM_USER))
-    return list(dict.fromkeys(text for text in map(_text, said) if text is not None))
+    accounts: list[str] = []
+    in_user_data = claim.personal.get("userData", _NOTHING).get("id")
+    for said in (in_user_data, claim.fields.get(PLATFORM_USER)):
+        account = None if said is None else _text(said)
+        if account is not None and account not in accounts:
+            accounts.append(account)
+    return accounts
 
 
 def _text(value: Any) -> str | None:
     """Give an id as text; one written as a number is the same id."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

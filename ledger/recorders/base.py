@@ -14,7 +14,7 @@ from ledger.domain.errors import LedgerError, StoreUnavailable
 
 LOCK_TIMEOUT_MS = 2_500
 """How long a write may wait for the lock, and any statement of it may run, in milliseconds."""
-PORTION = 500
+PORTION = 250
 """How many events of a scan are held at once: so few that they are still in the processor's cache
 when their rows are written, which is a third of a rebuild's time."""
 
@@ -113,16 +113,8 @@ class Found(NamedTuple):
     body: bytes
 
 
-class Scan(NamedTuple):
-    """The streams of the log at one moment, each of them whole."""
-
-    position: int
-    """The end of the log at that moment."""
-    total: int
-    """How many events there are to come."""
-    portions: Iterator[list[StoredRow]]
-    """Events by stream and version, with payloads as `Log.read_streams` gives them. A stream may
-    go on in the next portion."""
+Names = tuple[str, str]
+"""Streams by their names: the first one, and the first name after it that is not meant any more."""
 
 
 Guard = tuple[str, int]
@@ -131,8 +123,8 @@ Decide = Callable[[Seen], Sequence[NewRow]]
 DecideErasure = Callable[[Seen], Change]
 
 
-def kind_range(kind: str) -> tuple[str, str]:
-    """Give the first name of a kind of stream, and the first that comes after all of them."""
+def names_of_kind(kind: str) -> Names:
+    """Give the names of all streams of a kind, which is how they begin."""
     return kind, kind[:-1] + chr(ord(kind[-1]) + 1)
 
 
@@ -226,11 +218,20 @@ class Log(Protocol):
         Connection events come with their payloads; bodies of deliveries are left out.
         """
 
-    def scan(self, kinds: Sequence[str]) -> AbstractContextManager[Scan]:
-        """Read the whole log stream by stream, as of one moment and in little memory.
+    def scan(
+        self, names: Sequence[Names], up_to: int
+    ) -> AbstractContextManager[Iterator[list[StoredRow]]]:
+        """Read streams one after the other up to a position, in little memory.
 
-        Only streams whose names begin with one of `kinds`.
+        Gives a portion at a time: events by stream and version, with payloads as `read_streams`
+        gives them. A stream may go on in the next portion.
         """
+
+    def count(self, names: Names, up_to: int) -> int:
+        """Give how many events these streams have up to a position."""
+
+    def stream_of(self, names: Names, number: int) -> str:
+        """Give in which stream the event of this number (from 0) lies, counted stream by stream."""
 
     def first_positions(self, streams: Collection[str]) -> dict[str, int]:
         """Give the position of the first event of each stream that exists."""

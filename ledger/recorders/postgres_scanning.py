@@ -5,26 +5,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from psycopg import Connection
+from psycopg import Connection, ServerCursor
 from psycopg.rows import DictRow, tuple_row
 
-from ledger.recorders.base import PORTION, Scan, StoredRow, kind_range, stored_rows
+from ledger.recorders.base import PORTION, Names, StoredRow, stored_rows
 
 SETTINGS: Final = {
     "work_mem": "64MB",
     "cursor_tuple_fraction": "1",
-    "enable_indexscan": "off",
+    "enable_hashjoin": "off",
     "enable_bitmapscan": "off",
     "jit": "off",
 }
-"""The whole table is wanted: read it as it lies and sort, instead of following an index."""
-_OF_KIND: Final = "(e.originator_id >= %s AND e.originator_id < %s)"
+"""Both tables are wanted, and lie in the order of their positions: so they are read side by side. A
+hash of all payloads would be written to disk and read again."""
+_NAMED: Final = "(e.originator_id >= %s AND e.originator_id < %s)"
+_COUNT: Final = f"SELECT COUNT(*) FROM stored_events e WHERE {_NAMED} AND e.notification_id <= %s"
+_NUMBERED: Final = (
+    f"SELECT e.originator_id FROM stored_events e WHERE {_NAMED} ORDER BY e.originator_id "
+    "LIMIT 1 OFFSET %s"
+)
+# Joined before it is sorted (nothing is moved across an OFFSET): the index by streams would spare
+# the sorting, by reading the table page by page at random.
 _SORTED: Final = (
-    "SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, "
-    "e.recorded_at, p.body FROM stored_events e LEFT JOIN payloads p "
+    "SELECT * FROM (SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, "
+    "e.state, e.recorded_at, p.body FROM stored_events e LEFT JOIN payloads p "
     "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
     "AND p.notification_id = e.notification_id "
-    "WHERE {} ORDER BY e.originator_id, e.originator_version"
+    "WHERE ({}) AND e.notification_id <= %s OFFSET 0) found "
+    "ORDER BY originator_id, originator_version"
 )
 
 
@@ -36,35 +45,33 @@ class PostgresScanning(ABC):
         """Lend a connection; its failures become StoreUnavailable."""
 
     @contextmanager
-    def scan(self, kinds: Sequence[str]) -> Iterator[Scan]:
+    def scan(self, names: Sequence[Names], up_to: int) -> Iterator[Iterator[list[StoredRow]]]:
         """See `ledger.recorders.base.Log`."""
+        where = " OR ".join([_NAMED] * len(names)) or "FALSE"
+        bounds = [bound for some in names for bound in some]
         with self._connection() as connection, connection.transaction():
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute("SET TRANSACTION READ ONLY")
             for name, value in SETTINGS.items():
                 connection.execute(f"SET LOCAL {name} = '{value}'".encode())
-            yield _scan(connection, kinds)
+            with connection.cursor("scan", row_factory=tuple_row) as cursor:
+                cursor.execute(_SORTED.format(where).encode(), (*bounds, up_to), binary=True)
+                yield _portions(cursor)
+
+    def count(self, names: Names, up_to: int) -> int:
+        """See `ledger.recorders.base.Log`."""
+        return int(self._value(_COUNT, (*names, up_to)))
+
+    def stream_of(self, names: Names, number: int) -> str:
+        """See `ledger.recorders.base.Log`."""
+        return str(self._value(_NUMBERED, (*names, number)))
+
+    def _value(self, query: str, params: Sequence[object]) -> Any:
+        with self._connection() as connection, connection.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute(query.encode(), params).fetchone()
+        assert row is not None, "what is asked for exists"
+        return row[0]
 
 
-def _scan(connection: Connection[DictRow], kinds: Sequence[str]) -> Scan:
-    where = " OR ".join([_OF_KIND] * len(kinds)) or "FALSE"
-    bounds = [bound for kind in kinds for bound in kind_range(kind)]
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute("SELECT COALESCE(MAX(notification_id), 0) FROM stored_events")
-        head = _first(cursor.fetchone())
-        cursor.execute(f"SELECT COUNT(*) FROM stored_events e WHERE {where}".encode(), bounds)
-        total = _first(cursor.fetchone())
-    return Scan(head, total, _portions(connection, _SORTED.format(where), bounds))
-
-
-def _portions(
-    connection: Connection[DictRow], statement: str, bounds: Sequence[str]
-) -> Iterator[list[StoredRow]]:
-    with connection.cursor("scan", row_factory=tuple_row) as cursor:
-        cursor.execute(statement.encode(), bounds, binary=True)
-        while rows := cursor.fetchmany(PORTION):
-            yield stored_rows(rows)
-
-
-def _first(row: tuple[Any, ...] | None) -> int:
-    assert row is not None, "an aggregate always gives a row"
-    return int(row[0])
+def _portions(cursor: ServerCursor[tuple[Any, ...]]) -> Iterator[list[StoredRow]]:
+    while rows := cursor.fetchmany(PORTION):
+        yield stored_rows(rows)

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.base import PORTION, Scan, StoredRow, kind_range, stored_rows
+from ledger.recorders.base import PORTION, Names, StoredRow, stored_rows
 
-PRAGMAS: Final = ("temp_store=FILE", "cache_size=-16384")
+PRAGMAS: Final = ("temp_store=FILE", "cache_size=-4096")
 """Sorting takes as much memory as the cache, the rest goes to a file of its own."""
 DOWN: Final = "The SQLite ledger could not be read to its end ({}); try again, or see `doctor`."
-_OF_KIND: Final = "(e.originator_id >= ? AND e.originator_id < ?)"
+_NAMED: Final = "(e.originator_id >= ? AND e.originator_id < ?)"
+_COUNT: Final = f"SELECT COUNT(*) FROM stored_events e WHERE {_NAMED} AND e.notification_id <= ?"
+_NUMBERED: Final = (
+    f"SELECT e.originator_id FROM stored_events e WHERE {_NAMED} ORDER BY e.originator_id "
+    "LIMIT 1 OFFSET ?"
+)
 # The index would give the order too, by reading the table page by page at random: several times
 # slower as soon as the log does not fit into memory.
 _SORTED: Final = (
@@ -20,7 +25,7 @@ _SORTED: Final = (
     "e.recorded_at, p.body FROM stored_events e NOT INDEXED LEFT JOIN payloads p "
     "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
     "AND p.notification_id = e.notification_id "
-    "WHERE {} ORDER BY e.originator_id, e.originator_version"
+    "WHERE ({}) AND e.notification_id <= ? ORDER BY e.originator_id, e.originator_version"
 )
 
 
@@ -30,27 +35,34 @@ class SQLiteScanning:
     path: Path
 
     @contextmanager
-    def scan(self, kinds: Sequence[str]) -> Iterator[Scan]:
+    def scan(self, names: Sequence[Names], up_to: int) -> Iterator[Iterator[list[StoredRow]]]:
         """See `ledger.recorders.base.Log`."""
+        where = " OR ".join([_NAMED] * len(names)) or "FALSE"
+        bounds = [bound for some in names for bound in some]
+        with self._aside() as connection:
+            yield _portions(connection.execute(_SORTED.format(where), (*bounds, up_to)))
+
+    def count(self, names: Names, up_to: int) -> int:
+        """See `ledger.recorders.base.Log`."""
+        with self._aside() as connection:
+            return int(connection.execute(_COUNT, (*names, up_to)).fetchone()[0])
+
+    def stream_of(self, names: Names, number: int) -> str:
+        """See `ledger.recorders.base.Log`."""
+        with self._aside() as connection:
+            return str(connection.execute(_NUMBERED, (*names, number)).fetchone()[0])
+
+    @contextmanager
+    def _aside(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection of its own, whose statements may take long."""
         uri = f"{self.path.as_uri()}?mode=ro"
         try:
             with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
                 for pragma in PRAGMAS:
                     connection.execute(f"PRAGMA {pragma}")
-                connection.execute("BEGIN")
-                yield _scan(connection, kinds)
+                yield connection
         except sqlite3.Error as error:
             raise StoreUnavailable(DOWN.format(error)) from error
-
-
-def _scan(connection: sqlite3.Connection, kinds: Sequence[str]) -> Scan:
-    where = " OR ".join([_OF_KIND] * len(kinds)) or "FALSE"
-    bounds = [bound for kind in kinds for bound in kind_range(kind)]
-    query = "SELECT COALESCE(MAX(notification_id), 0) FROM stored_events"
-    (head,) = connection.execute(query).fetchone()
-    query = f"SELECT COUNT(*) FROM stored_events e WHERE {where}"
-    (total,) = connection.execute(query, bounds).fetchone()
-    return Scan(head, total, _portions(connection.execute(_SORTED.format(where), bounds)))
 
 
 def _portions(cursor: sqlite3.Cursor) -> Iterator[list[StoredRow]]:

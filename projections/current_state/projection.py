@@ -125,6 +125,10 @@ def _first_stated(told: Told) -> dict[str, int]:
     """Give each account that a connection was said to be of, with the first position."""
     first: dict[str, int] = {}
     for fact, statement in told.stated:
-        for account in accounts_in(statement.claim) or ([] if first else [NO_ACCOUNT]):
-            first.setdefault(account, fact.position)
+        accounts = accounts_in(statement.claim)
+        if not accounts and not first:
+            accounts = [NO_ACCOUNT]
+        for account in accounts:
+            if account not in first:
+                first[account] = fact.position
     return first

@@ -133,8 +133,10 @@ def entries_of(
     placed: list[Placed] = []
     for i in range(start, len(steps)):
         step, own = steps[i], recorded[i]
-        entries = [_entry(step, name, own, bound, i in late) for name in step.names]
-        placed += entries if len(entries) == 1 else _numbered(entries)
+        if len(step.names) == 1:
+            placed.append(_entry(step, step.names[0], own, bound, i in late))
+        else:
+            placed += _numbered(_entry(step, name, own, bound, i in late) for name in step.names)
     return placed
 
 

@@ -11,16 +11,16 @@ from contextlib import ExitStack, closing
 from itertools import islice
 from typing import Final
 
-from ledger.recorders import open_log
 from ledger.recorders.base import Log
-from projections.applying import intend, write_new
+from projections.applying import write_new
 from projections.base import Projection, Table
-from projections.batch import tell_sorted
 from projections.errors import RebuildFailed
 from projections.generations import generations_of
 from projections.opening import readable
 from projections.rebuild.compare import differences
 from projections.rebuild.job import Built, Difference, Job, Message, Progress
+from projections.rebuild.reading import Reading
+from projections.rebuild.telling import open_as_reader
 from projections.registry import all_projections, makers
 from projections.runner import Runner
 from projections.store import BLOCKED, MADE, Filling, Insert, Store
@@ -42,7 +42,7 @@ def build(job: Job, tell: Tell) -> None:
         StoreUnavailable: the log or the draft could not be used.
     """
     with ExitStack() as stack:
-        log = open_log(job.database_url, writer=False, entropy=_never, now=lambda: 0)
+        log = open_as_reader(job.database_url)
         stack.callback(log.close)
         generations = stack.enter_context(closing(generations_of(job.database_url)))
         live = readable(generations)
@@ -57,7 +57,7 @@ class _Building:
         self._log = log
         self._live = live
         self._draft = draft
-        self._verify = job.verify
+        self._job = job
         self._tell = tell
         self._all = all_projections(log.key)
         read = _read_before(live, self._all)
@@ -69,7 +69,7 @@ class _Building:
             position = self._fill(filling)
         runner = Runner(self._log, self._draft, self._all)
         found: tuple[Difference, ...] = ()
-        if self._verify and self._live is not None:
+        if self._job.verify and self._live is not None:
             found = self._compare(self._live, runner, position)
         self._report("catching up")
         while runner.step() == runner.limit or len(set(runner.positions().values())) > 1:
@@ -103,20 +103,18 @@ class _Building:
         return last
 
     def _read(self, filling: Filling) -> int:
-        done = 0
-        kinds = sorted({kind for projection in self._named for kind in projection.streams})
-        with self._log.scan(kinds) as scan:
-            self._total = scan.total
-            self._report("reading", done)
-            for told in tell_sorted(scan.portions):
-                intents = [i for p in self._named for i in intend(p, told, {})]
+        reading = Reading(self._log, self._named, self._job)
+        self._total, done = reading.total, 0
+        self._report("reading", done)
+        with closing(reading.meant()) as pieces:
+            for facts, intents in pieces:
                 write_new(filling.session, intents)
-                done += sum(len(one.facts) for one in told)
+                done += facts
                 self._report("reading", done)
-        if scan.position:
+        if reading.position:
             for projection in self._named:
-                self._draft.track(filling.session, projection.name, scan.position)
-        return scan.position
+                self._draft.track(filling.session, projection.name, reading.position)
+        return reading.position
 
     def _index(self, filling: Filling, table: Table) -> None:
         for statement in table.create_indexes:
@@ -167,9 +165,7 @@ def _loaded(projections: Sequence[Projection]) -> Iterator[str]:
     """Name the tables whose rows are loaded in bulk, so that their indexes can be made last."""
     for projection in projections:
         for sql in projection.plain:
-            insert = Insert.read(sql)
-            assert insert is not None, "only an INSERT can be loaded"
-            yield insert.table.removesuffix("{g}")
+            yield Insert.of(sql).table.removesuffix("{g}")
 
 
 def _take_over(filling: Filling, draft: Store, projection: Projection) -> None:
@@ -188,7 +184,3 @@ def _take_over(filling: Filling, draft: Store, projection: Projection) -> None:
         name,
     ):
         draft.track(session, projection.name, row["position"])
-
-
-def _never(_: int) -> bytes:
-    raise AssertionError("a reader makes no key")

@@ -5,6 +5,14 @@ from typing import Any
 from msgspec import Struct
 
 
+class Share(Struct, frozen=True):
+    """A part of the log: some of its streams, up to a position."""
+
+    names: tuple[tuple[str, str], ...]
+    """Each pair: the first name of some streams, and the first after it that is not meant."""
+    up_to: int
+
+
 class Job(Struct, frozen=True):
     """What to build; goes to the process's standard input, because the address holds a password."""
 
@@ -14,6 +22,8 @@ class Job(Struct, frozen=True):
     generation: int
     """The number of the draft."""
     verify: bool
+    share: Share | None = None
+    """For the helper: which streams it tells the process that builds about."""
 
 
 class Progress(Struct, frozen=True, tag="progress"):
