@@ -54,6 +54,7 @@ class _Account:
     """Index of its last new row; None when nothing was appended for it."""
     position: int = 0
     """The position to report when nothing was appended, or the original's."""
+    tied: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class Decisions:
                 account.outcome,
                 account.position if account.last is None else positions[account.last],
                 account.stream,
+                account.tied,
             )
             for account in self.accounts
         ]
@@ -144,8 +146,9 @@ class Decisions:
             parked = DeliveryParked(reason=problem.reason, detail=problem.detail)
             self.streams.append(prepared.stream, parked)
             return self._account(Outcome.PARKED, prepared)
+        tied = self.streams.ties(named)
         self.streams.state(named)
-        return self._account(Outcome.NEW, prepared)
+        return self._account(Outcome.NEW, prepared, tied=tied)
 
     def _again(self, prepared: Prepared, delivery: Delivery, history: Sequence[Event]) -> _Account:
         stamp = delivery.verdict.stamp
@@ -301,10 +304,10 @@ class Decisions:
         assert isinstance(received, DeliveryReceived)
         return Evidence(prepared.stream, received.signed[0].dialect, received.observed)
 
-    def _account(self, outcome: Outcome, prepared: Prepared) -> _Account:
+    def _account(self, outcome: Outcome, prepared: Prepared, *, tied: bool = False) -> _Account:
         last = len(self.rows) - 1
         self._originals[prepared.stream] = last
-        return _Account(outcome, prepared.stream, last)
+        return _Account(outcome, prepared.stream, last, tied=tied)
 
 
 def _reading(prepared: Prepared) -> Reading:

@@ -113,6 +113,8 @@ class Recorded:
     position: int
     """The last position written for it; of the original, for a repeat."""
     stream: str
+    tied: bool = False
+    """Whether what a delivery says of the status is too close to something else to be sure of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ledger.domain.claim import Claim, Evidence, Statement
-from ledger.domain.connection import names_of
+from ledger.domain.connection import names_of, ties
 from ledger.domain.errors import LedgerError
 from ledger.domain.event import Event
 from ledger.domain.events import CONNECTION_TYPES
@@ -91,6 +91,13 @@ class Streams:
         """
         stands = self._standing(statement.claim) if statement.claim.k < self._settled else ()
         return [(each, self._names(each)) for each in (*stands, statement)]
+
+    def ties(self, named: Sequence[Named]) -> bool:
+        """Tell whether the last of some statements ties with one that is known."""
+        if not named:
+            return False
+        claim = named[-1][0].claim
+        return claim.status is not None and ties(claim, self.known(claim.connection_id))
 
     def state(self, named: Sequence[Named]) -> None:
         """Append the events of statements."""

@@ -113,6 +113,18 @@ def names_of(connection_id: str, known: Iterable[Statement], new: Statement) -> 
     return ()
 
 
+def ties(claim: Claim, known: Iterable[Statement]) -> bool:
+    """Tell whether a claim and a known one disagree on the status within a second of each other.
+
+    Not when a later one settles it, nor about a deletion, which nothing follows.
+    """
+    spoken = [(s.claim.k, s.claim.status) for s in known if s.claim.status is not None]
+    if claim.status in (None, _DELETED) or any(k > claim.k + TIE_MS for k, _ in spoken):
+        return False
+    near = {said for k, said in spoken if k >= claim.k - TIE_MS} - {claim.status}
+    return bool(near) and _DELETED not in near
+
+
 class _Walk:
     """The state of one pass over the ordered claims."""
 
