@@ -21,7 +21,7 @@ class SweepStarted(Event):
     organisation: str
     """The provider's id of the organisation whose list it is; that of the oldest pass is ours."""
     backfill: bool
-    """Whether it is the first pass over connections that may have existed before the ledger."""
+    """Whether no valid pass came before it: connections may have existed before the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +48,21 @@ class SweepCompleted(Event):
     live: int
     """How many connections were known and not deleted when it began."""
     absent: tuple[str, ...] = ()
-    """Ids of those of them that it did not list and that nothing was heard of since it began."""
+    """Ids of those of them that it did not list, that were not missing before, and that nothing was
+    heard of since it began."""
     unseen: tuple[str, ...] = ()
-    """Ids of those of them that it did not list either, but of which something was heard since."""
+    """Ids of the others that it did not list either: they were missing before, or something was
+    heard of them since it began."""
     repairs: int = 0
     """How many differences no webhook had told."""
     fresh: tuple[str, ...] = ()
     """Ids of those whose difference was so young that a webhook may still tell it: the next pass
     counts those that none told."""
     appended: int = 0
-    """How many events its rows made."""
+    """How many of its rows told something and were recorded."""
     transitions: int = 0
-    """How many changes of status were recorded since the pass before, by any channel."""
+    """How many changes of status were recorded since the last pass before that came to an end, by
+    any channel."""
     backfill: bool = False
     """As in `sweep.started`; then its differences are no repairs."""
     valid: bool = False
