@@ -23,6 +23,7 @@ from api import (
     links,
     parked,
     quarantine,
+    sweeps,
     views,
     webhooks,
 )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 DOCS: Final = "/docs"
 RESOURCES: Final = (
     clients, connections, duplicates, links, link_visits, history, events, parked, quarantine,
-    views, forget, health,
+    views, sweeps, forget, health,
 )  # fmt: skip
 
 _description = Blueprint("description", __name__)

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from api.health import Readiness, look_at_store
 from api.metrics import Metrics
 from api.services import Services, new_request_id
 from api.settings import Settings
+from api.sweeping import Sweeping, living
 from ledger.application import Ledger, Recorded
 from ledger.committer import Committer
 from ledger.links import Links
@@ -57,6 +59,10 @@ VIEWS_S: Final = 5.0
 def now_us() -> int:
     """Give the time: microseconds since the epoch, UTC."""
     return time.time_ns() // 1000
+
+
+def _now_ms() -> int:
+    return now_us() // 1000
 
 
 class _Entropy:
@@ -115,7 +121,7 @@ class Provider:
             present.ofauth_url,
             lambda: settings().ofauth_api_key,
             paths=present.ofauth_paths,
-            now_ms=lambda: now_us() // 1000,
+            now_ms=_now_ms,
             monotonic=time.monotonic,
             sleep=sleep,
             jitter=random.random,
@@ -154,13 +160,39 @@ class Service:
         quarantine = open_quarantine(present)
         with suppress(OSError):  # no reason not to take webhooks
             quarantine.expire(now_us() // 1000)
-        self._provider = Provider(settings, sleep=self._stop.wait)
-        self.services = Services(
+        self._provider = Provider(settings, sleep=self._ending.wait)
+        self._sweeping = self._sweeper(ledger, settings)
+        self.services = self._lent(ledger, settings, quarantine)
+        self.app: WSGIApplication = create_wsgi(self.services)
+        self._views = threading.Thread(
+            target=self._live.run, args=(self._stop, self._wake), name="projections", daemon=True
+        )
+        self._following = self._follower()
+
+    def _sweeper(self, ledger: Ledger, settings: Callable[[], Settings]) -> Sweeping:
+        """Wire what asks the provider for its list."""
+        return Sweeping(
+            ledger,
+            self._provider,
+            living=lambda: living(self._log, self._live),
+            interval_s=lambda: settings().sweep_seconds,
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+            now_ms=_now_ms,
+            entropy=entropy,
+        )
+
+    def _lent(
+        self, ledger: Ledger, settings: Callable[[], Settings], quarantine: Quarantine
+    ) -> Services:
+        """Put together what the application may use."""
+        present = settings()
+        stale_after_ms = present.stale_after_seconds * 1000
+        return Services(
             settings=settings,
-            log=log,
+            log=self._log,
             writer=self._committer,
             views=self._live,
-            questions=Questions(log, self._live, stale_after_ms=present.stale_after_seconds * 1000),
+            questions=Questions(self._log, self._live, stale_after_ms=stale_after_ms),
             quarantine=quarantine,
             links=Links(self._committer.submit, now=now_us, entropy=entropy),
             provider=self._provider,
@@ -177,20 +209,21 @@ class Service:
                 reached=self._reached,
             ),
             rebuilds=self._rebuilds,
+            sweeping=self._sweeping,
+            swept=Readiness(self._sweeping.condition, time.monotonic),
             readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
         )
-        self.app: WSGIApplication = create_wsgi(self.services)
-        self._views = threading.Thread(
-            target=self._live.run, args=(self._stop, self._wake), name="projections", daemon=True
-        )
+
+    def _follower(self) -> threading.Thread:
+        """Wire what finds out how Link sessions ended."""
         following = Following(
-            log,
+            self._log,
             self._live,
-            Proving(log, self._live),
+            Proving(self._log, self._live),
             self.services.links,
             completed=lambda: self._metrics.linked("completed"),
         )
-        self._following = threading.Thread(
+        return threading.Thread(
             target=following.run, args=(self._ending,), name="following", daemon=True
         )
 
@@ -203,10 +236,12 @@ class Service:
         self._committer.start()
         self._views.start()
         self._following.start()
+        self._sweeping.start()
 
     def stop(self) -> None:
         """Make durable what is queued, end the threads and close the stores."""
         self._ending.set()
+        self._sweeping.stop()
         if self._following.is_alive():
             self._following.join()
         self._committer.stop()
@@ -228,6 +263,8 @@ class Service:
         self._wake.set()
         if batch:
             self._arrivals.announce(max(recorded.position for recorded in batch))
+        if any(recorded.tied for recorded in batch):
+            self._sweeping.hasten()
 
     def _reached(self, position: int) -> bool:
         self._wake.set()

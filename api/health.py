@@ -18,6 +18,7 @@ from api.routes import Routes
 from api.schemas import HealthSchema
 from api.services import Services, Writer, services
 from ledger.domain.errors import LedgerBusy, StoreUnavailable
+from ledger.reconcile.telling import Course, course
 
 blueprint = Routes("health", __name__, description="Probes and counters")
 
@@ -74,7 +75,10 @@ def live() -> Any:
 @blueprint.answers(HealthSchema)
 @blueprint.describe(security=[])
 def ready() -> Any:
-    """Whether a delivery would be durable now."""
+    """Whether a delivery would be durable now; `degraded` when a person must look at something.
+
+    A degraded service takes deliveries, so it must not be taken out of rotation: the status is 200.
+    """
     store = services().readiness()
     if store != "ok":
         raise Problem(
@@ -83,7 +87,9 @@ def ready() -> Any:
             headers={"Retry-After": "5"},
             checks={"store": store},
         )
-    return {"status": "ready", "checks": {"store": store}}
+    sweep = services().swept()
+    status = "ready" if sweep in ("ok", "off", "waiting") else "degraded"
+    return {"status": status, "checks": {"store": store, "sweep": sweep}}
 
 
 @blueprint.get("/metrics")
@@ -155,6 +161,37 @@ def _stored(use: Services) -> Iterable[Metric]:
         "projection_lag", "Positions between a projection and the log's end.", "projection", lags
     )
     yield _by("silence_seconds", "Since the last signed delivery, in seconds.", "dialect", silence)
+    yield from _swept(course(use.log), now_ms)
+
+
+def _swept(lately: Course, now_ms: int) -> Iterable[Metric]:
+    """Give how passes over the provider's list went; no age before the first valid one."""
+    valid_at = lately.last_valid_at
+    yield GaugeMetricFamily(
+        "ledger_sweep_age_seconds",
+        "Since the last valid pass over the provider's list, in seconds.",
+        value=None if valid_at is None else max(0, now_ms - valid_at) / 1000,
+    )
+    yield GaugeMetricFamily(
+        "ledger_sweep_drift",
+        "Connections that the newest pass found otherwise than they were known.",
+        value=lately.drift,
+    )
+    yield GaugeMetricFamily(
+        "ledger_sweep_repairs",
+        "Differences that no webhook had told, in the newest hundred passes.",
+        value=lately.repairs,
+    )
+    yield GaugeMetricFamily(
+        "ledger_missed_webhook_rate",
+        "Share of the changes of status that no webhook told, in the newest hundred passes.",
+        value=lately.missed_rate,
+    )
+    yield GaugeMetricFamily(
+        "ledger_sweep_braked",
+        "1 when too many connections were absent at once, until an operator confirms.",
+        value=int(lately.braked),
+    )
 
 
 def _by(name: str, text: str, label: str, values: dict[str, Any]) -> Metric:

@@ -10,6 +10,7 @@ from api.arrivals import Arrivals
 from api.forgetting import Forgetting
 from api.metrics import Metrics
 from api.settings import Settings
+from api.sweeping import Sweeping
 from ledger.application import Observation, Recorded
 from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
@@ -78,6 +79,9 @@ class Services:
     """Where readers of the feed wait."""
     forget: Forgetting
     rebuilds: Rebuilds
+    sweeping: Sweeping
+    swept: Callable[[], str]
+    """Gives in a word how passes over the provider's list go."""
     readiness: Callable[[], str]
     """Gives `ok` when a write would be durable now."""
 

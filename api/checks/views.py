@@ -5,6 +5,7 @@ from typing import Final
 
 from api.checks.finding import Finding, failed, warning, well
 from api.times import format_micros
+from ledger.reconcile.telling import Course
 from ledger.recorders.base import Head
 from projections.answers import Blocked
 
@@ -80,3 +81,23 @@ def check_silence(heard: dict[str, int], now_ms: int, limit_ms: int) -> Finding:
         return well("silence", what)
     advice = "See in OFAuth's dashboard whether deliveries fail, and that the proxy passes them."
     return failed("silence", f"{what[0].upper()}{what[1:]}.", advice)
+
+
+def check_sweep(lately: Course, now_ms: int, interval_s: int, has_key: bool) -> Finding:
+    """Check when the provider's list was last read whole, and what it told; milliseconds UTC."""
+    if not has_key:
+        advice = "Set LEDGER_OFAUTH_API_KEY, so that `serve` finds what webhooks did not tell."
+        return warning("sweep", "The provider's list is not read: there is no key.", advice)
+    if lately.braked:
+        what = "Too many connections were absent from the provider's list at once."
+        advice = "Look into OFAuth's dashboard; if they are gone: `sweep --confirm-absences`."
+        return failed("sweep", what, advice)
+    if lately.last_valid_at is None:
+        advice = "Run `connection-ledger sweep`, or see the log of `serve` for what stops it."
+        return warning("sweep", "The provider's list has never been read whole.", advice)
+    age_s = max(0, now_ms - lately.last_valid_at) // 1000
+    if age_s > max(3 * interval_s, 600):
+        what = f"The provider's list was last read whole {age_s} s ago."
+        return failed("sweep", what, "See the log of `serve`, or run `connection-ledger sweep`.")
+    found = f"the list was read {age_s} s ago; webhooks missed {lately.missed_rate:.1%} of changes"
+    return well("sweep", found)

@@ -7,7 +7,10 @@ from typing import Any, Final
 import click
 
 from api.settings import SettingsError
+from api.sweeping import NoProvider
 from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
+from ledger.ofauth.errors import ProviderError
+from ledger.reconcile import SweepRunning
 from projections.errors import RebuildRunning
 
 COMMANDS: Final = {
@@ -19,6 +22,7 @@ COMMANDS: Final = {
     "projections": "api.cli.projections:projections",
     "parked": "api.cli.parked:parked",
     "quarantine": "api.cli.quarantine:quarantine",
+    "sweep": "api.cli.sweep:sweep",
     "forget": "api.cli.forget:forget",
     "backup": "api.cli.backup:backup",
     "doctor": "api.cli.doctor:doctor",
@@ -60,7 +64,10 @@ def reporting(action: Callable[[], Any]) -> Any:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(USAGE) from None
-    except (StoreUnavailable, LedgerBusy, RebuildRunning) as error:
+    except NoProvider as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(USAGE) from None
+    except (StoreUnavailable, LedgerBusy, RebuildRunning, SweepRunning, ProviderError) as error:
         click.echo(str(error), err=True)
         raise SystemExit(UNAVAILABLE) from None
     except LedgerError as error:

@@ -13,12 +13,14 @@ from api.checks.views import (
     check_clock,
     check_duplicates,
     check_silence,
+    check_sweep,
     check_views,
     check_waiting,
 )
 from api.cli.output import as_json, print_json, print_rows
 from api.settings import Settings
 from ledger.domain.errors import LedgerError
+from ledger.reconcile.telling import course
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
 from projections.opening import find_store
@@ -81,3 +83,5 @@ def _check_log(settings: Settings, log: Log, store: Store | None) -> Iterator[Fi
     yield from check_waiting(counts.parked, held)
     yield check_duplicates(counts.duplicates)
     yield check_silence(questions.silence(), now // 1000, limit_ms)
+    has_key = bool(settings.ofauth_api_key)
+    yield check_sweep(course(log), now // 1000, settings.sweep_seconds, has_key)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from api.cli import FINDINGS, UNAVAILABLE
+from api.cli.feeding import feeding
 from api.cli.output import as_json, print_facts, print_json, print_rows
 from api.cli.progress import showing
 from api.cli.reading import open_ledger
@@ -19,8 +20,6 @@ from api.settings import Settings
 from api.views import ProjectionsSchema, RebuildSchema, projection_items
 from ledger.recorders.base import Log
 from projections.answers import Progress
-from projections.generations import generations_of
-from projections.live import Live
 from projections.questions import progress_of
 from projections.rebuild.rebuilds import Rebuilds
 from projections.registry import PROJECTIONS
@@ -155,17 +154,8 @@ def _follow(
 @contextmanager
 def _feeding(database_url: str, log: Log) -> Iterator[Callable[[int, float], bool]]:
     """Keep the live views up to date, so that one can compare; lends what waits for a switch."""
-    live = Live(log, generations_of(database_url))
-    stop, wake = threading.Event(), threading.Event()
-    thread = threading.Thread(target=live.run, args=(stop, wake), name="projections", daemon=True)
-    thread.start()
-    try:
+    with feeding(database_url, log) as live:
         yield live.wait_switched
-    finally:
-        stop.set()
-        wake.set()
-        thread.join()
-        live.close()
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from docs.generator.pages import Parts, code, described, table
 from ledger.domain.errors import LedgerError
 from ledger.ofauth.payloads import REASONS
 from ledger.ofauth.signatures import Reason, SignatureError
+from ledger.reconcile.paging import REASONS as DOUBTS
+from ledger.reconcile.sweep import ABANDONED
 
 PACKAGES: tuple[ModuleType, ...] = (ledger, projections, api)
 
@@ -27,6 +29,7 @@ def parts() -> Parts:
     ]
     refusals = [[code(reason), str(SignatureError(reason))] for reason in Reason]
     parking = [[code(reason), text] for reason, text in REASONS.items()]
+    passes = [[code(word), text] for word, text in {**DOUBTS, **ABANDONED}.items()]
     classes = [
         [code(cls.__name__), code(cls.__module__), described(cls.__name__, own_doc(cls))]
         for cls in error_classes()
@@ -35,6 +38,7 @@ def parts() -> Parts:
         "problems": table(["name", "status", "title", "what to do"], problems),
         "refusals": table(["reason", "meaning"], refusals),
         "reasons for parking": table(["reason", "meaning"], parking),
+        "reasons of a pass": table(["reason", "meaning"], passes),
         "error classes": table(["class", "in", "when"], classes),
     }
 

@@ -22,6 +22,7 @@ CONNECTIONS: Final = Table(
     last_evidence_at BIGINT NOT NULL,
     account {text},
     born_at BIGINT NOT NULL,
+    missing_since BIGINT,
     swept_from BIGINT NOT NULL,
     document TEXT NOT NULL""",
     key=("id",),
@@ -42,12 +43,14 @@ ACCOUNTS: Final = Table(
 )
 """Every account that a connection was ever said to be of: what is asked about the past needs it."""
 UPSERT: Final = """INSERT INTO current_state{g}
-    (id, short_id, client_ref, status, last_evidence_at, account, born_at, swept_from, document)
+    (id, short_id, client_ref, status, last_evidence_at, account, born_at, missing_since,
+     swept_from, document)
     VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :account, :born_at,
-            :swept_from, :document)
+            :missing_since, :swept_from, :document)
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
     last_evidence_at = excluded.last_evidence_at, account = excluded.account,
-    born_at = excluded.born_at, swept_from = excluded.swept_from, document = excluded.document"""
+    born_at = excluded.born_at, missing_since = excluded.missing_since,
+    swept_from = excluded.swept_from, document = excluded.document"""
 FORGET: Final = "DELETE FROM accounts{g} WHERE connection_id = :connection_id"
 STATE: Final = """INSERT INTO accounts{g} (account, connection_id, stated_at_position)
     VALUES (:account, :connection_id, :stated_at_position) ON CONFLICT DO NOTHING"""
@@ -73,7 +76,7 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 4
+    version = 5
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
     statements: Sequence[str] = (UPSERT, FORGET, STATE)
@@ -99,6 +102,7 @@ class CurrentState:
                 "last_evidence_at": view.last_evidence_at,
                 "account": None if account is None else account_key(account, self._key),
                 "born_at": born_at(view),
+                "missing_since": view.missing_since,
                 "swept_from": swept_from(view, told.facts[0].position),
                 "document": document_of(view),
             },

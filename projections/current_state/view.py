@@ -1,7 +1,7 @@
 """The questions that the rows of current connections answer."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,8 @@ from projections.passes import Passes
 from projections.store import Session, among
 
 SHORT: Final = "conn~"
+READ_AT_ONCE: Final = 5_000
+"""How many rows one query of a long list reads."""
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
 OF_A_GROUP: Final = 500
 """How many connections of one upstream account are listed at most."""
@@ -149,6 +151,18 @@ def clients_of(session: Session, ids: Iterable[str]) -> set[str]:
         query = f"SELECT client_ref FROM current_state{{g}} WHERE {where}"
         found.update(row["client_ref"] for row in session.rows(query, params))
     return found - {None}
+
+
+def living_connections(session: Session) -> Iterator[tuple[str, bool]]:
+    """Give the ids of all connections that are not deleted, and whether each is missing."""
+    query = (
+        "SELECT id, missing_since FROM current_state{g} "
+        "WHERE COALESCE(status, '') <> 'deleted' AND id > :after ORDER BY id LIMIT :limit"
+    )
+    after = ""
+    while rows := session.rows(query, {"after": after, "limit": READ_AT_ONCE}):
+        yield from ((row["id"], row["missing_since"] is not None) for row in rows)
+        after = rows[-1]["id"]
 
 
 def ids_by_short_form(session: Session, short: str) -> list[str]:

@@ -1,0 +1,143 @@
+"""`sweep`: a pass over the provider's list, or one after the other."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+
+from api.bootstrap import Provider, entropy, now_us
+from api.cli import FINDINGS
+from api.cli.feeding import feeding
+from api.cli.output import as_json, print_facts, print_json
+from api.cli.remote import Remote, at_url, do_or_ask
+from api.settings import Settings
+from api.sweeping import NoProvider, living
+from api.sweeps import SweepSchema, told_as_item
+from ledger.application import Ledger
+from ledger.reconcile import Sweep, new_pass
+from ledger.reconcile.telling import one_pass
+
+FACTS: Final = (
+    *("id", "state", "reasons", "connections", "live", "absent", "braked", "repairs"),
+    *("appended", "transitions", "requests", "startedAt", "endedAt"),
+)
+LOOK_S: Final = 0.2
+"""How often one looks whether a pass has ended, in seconds."""
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Told = dict[str, Any]
+"""A pass, in the form in which the API answers it."""
+
+
+@click.command()
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    metavar="S",
+    help="Go on with a pass every S seconds, until Ctrl-C.",
+)
+@click.option(
+    "--confirm-absences",
+    is_flag=True,
+    help="Believe that as many connections are gone as the pass will not find.",
+)
+@at_url
+@as_json
+def sweep(every: int | None, confirm_absences: bool, url: str | None, json_: bool) -> None:
+    """Read the provider's whole list once, record what it tells, and say what was found.
+
+    Nothing is concluded from a pass that is not valid. When too many connections are absent at
+    once, nothing is concluded either, until you have looked and give --confirm-absences.
+    Exit 0 when the (last) pass was valid, 1 when it was not, 3 when another one runs.
+    """
+    settings = Settings.from_env(os.environ)
+    with _interrupted() as interrupted:
+        while True:
+            told = do_or_ask(
+                settings,
+                url,
+                lambda ledger: _here(settings, ledger, confirm_absences, interrupted),
+                lambda service: _there(service, confirm_absences, interrupted),
+            )
+            _print(told, json_)
+            if every is None or interrupted.wait(every):
+                break
+    if told["state"] != "valid":
+        raise SystemExit(FINDINGS)
+
+
+def _here(
+    settings: Settings, ledger: Ledger, confirm_absences: bool, interrupted: threading.Event
+) -> Told:
+    """Make a pass without a service; this process is the ledger's writer meanwhile."""
+    provider = Provider(lambda: settings, sleep=interrupted.wait)
+    client = provider()
+    if client is None:
+        raise NoProvider
+    stream = new_pass(entropy)
+    with feeding(settings.database_url, ledger.log) as live:
+        result = Sweep(
+            ledger,
+            client,
+            stream=stream,
+            holder=f"{socket.gethostname()}:{os.getpid()}:command",
+            known=lambda: living(ledger.log, live),
+            now_ms=_now_ms,
+            gap_after_ms=3 * settings.sweep_seconds * 1000,
+            go_on=lambda: not interrupted.is_set(),
+        ).run(confirm_absences=confirm_absences)
+    provider.close()
+    told = one_pass(ledger.log, result.id)
+    assert told is not None, "a pass that ended is in the log"
+    return _dumped(told_as_item(told, _now_ms(), running=False))
+
+
+def _there(service: Remote, confirm_absences: bool, interrupted: threading.Event) -> Told:
+    """Have the service make a pass, or join the one it makes."""
+    told: Told = service.post("/api/sweeps", {"confirmAbsences": confirm_absences})
+    while told["state"] == "running" and not interrupted.wait(LOOK_S):
+        told = service.get(f"/api/sweeps/{told['id']}")
+    return told
+
+
+def _print(told: Told, json_: bool) -> None:
+    if json_:
+        print_json(told)
+        return
+    print_facts((name, told[name]) for name in FACTS)
+    if told["braked"]:
+        click.echo(
+            "Too many connections are absent at once: nothing was concluded. Look into OFAuth's "
+            "dashboard; if they are really gone, give --confirm-absences.",
+            err=True,
+        )
+
+
+@contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """Lend what Ctrl-C and the signals that end a process set."""
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+
+    before = [signal.signal(one, interrupt) for one in SIGNALS]
+    try:
+        yield interrupted
+    finally:
+        for one, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(one, handler)
+
+
+def _dumped(item: dict[str, Any]) -> Told:
+    dumped: Told = SweepSchema().dump(item)
+    return dumped
+
+
+def _now_ms() -> int:
+    return now_us() // 1000

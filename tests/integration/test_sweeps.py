@@ -1,0 +1,272 @@
+"""Sweeps of a running service: by themselves, when asked for, and what is told of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import api.sweeping
+from api.emulator.emulator import Emulator
+from api.emulator.server import EmulatorServer
+from api.emulator.world import Action, Details
+from tests.builders import SECRET, webhook
+from tests.rebuilding import until
+from tests.serving import ADMIN, PROBLEM, READ, Serve, Serving, environment, run_command
+
+KEY = "canary-provider-key"
+
+
+@pytest.fixture
+def emulator() -> Iterator[EmulatorServer]:
+    """A provider that delivers no webhooks: all of them are lost."""
+    emulator = Emulator(
+        seed=1,
+        now=lambda: time.time_ns() // 1_000_000,
+        monotonic=time.monotonic,
+        secret=SECRET,
+        send=None,
+        api_key=KEY,
+    )
+    with EmulatorServer(emulator) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(emulator: EmulatorServer) -> dict[str, str]:
+    """What a service needs to know of the provider; the next pass by itself is days away."""
+    return {
+        "LEDGER_OFAUTH_URL": emulator.url,
+        "LEDGER_OFAUTH_API_KEY": KEY,
+        "LEDGER_SWEEP_SECONDS": "1000000",
+    }
+
+
+@pytest.fixture
+def serving(database_url: str, tmp_path: Path, settings: dict[str, str]) -> Iterator[Serving]:
+    """A service whose first pass, over an empty list, is done."""
+    with Serving(database_url, tmp_path, **settings) as serving:
+        until(lambda: states(serving) == ["valid"])
+        yield serving
+
+
+def states(serving: Serving) -> list[str]:
+    """How the passes ended, the newest first."""
+    return [one["state"] for one in sweeps(serving)]
+
+
+def sweeps(serving: Serving, **query: Any) -> list[Any]:
+    """The passes, the newest first."""
+    response = serving.get("/api/sweeps", minPosition=None, **query)
+    assert response.status_code == 200, response.text
+    items: list[Any] = response.json["items"]
+    return items
+
+
+def sweep(serving: Serving, **body: Any) -> Any:
+    """Have a pass made, and give it when it has ended."""
+    response = serving.post("/api/sweeps", body)
+    assert response.status_code == 202, response.text
+    return ended(serving, response.json["id"])
+
+
+def ended(serving: Serving, id: str) -> Any:
+    """Wait for the end of a pass, and give it."""
+
+    def look() -> Any:
+        found = serving.get(f"/api/sweeps/{id}", minPosition=None)
+        assert found.status_code == 200, found.text
+        return found.json
+
+    until(lambda: look()["state"] != "running")
+    told = look()
+    serving.position = max(serving.position, told["position"] or 0)
+    return told
+
+
+def create(emulator: EmulatorServer, reference: str) -> str:
+    """Let a creator connect."""
+    row = emulator.emulator.create(Details(client_reference_id=reference))
+    return str(row["id"])
+
+
+def metric(serving: Serving, name: str) -> float:
+    """The value of a metric without labels."""
+    [line] = [
+        one for one in serving.get("/metrics").text.splitlines() if one.startswith(f"{name} ")
+    ]
+    return float(line.split()[1])
+
+
+def test_what_no_webhook_told_is_found_by_the_next_pass(
+    serving: Serving, emulator: EmulatorServer
+) -> None:
+    """The state is the provider's, and the answer says what it rests on."""
+    id = create(emulator, "mia")
+    told = sweep(serving)
+    assert (told["state"], told["connections"], told["appended"]) == ("valid", 1, 1)
+    client = serving.read("/api/clients/mia")
+    assert (client["status"], client["connections"][0]["id"]) == ("active", id)
+    assert client["connections"][0]["lastEvidenceSource"] == "sweep"
+    emulator.emulator.act(id, Action.EXPIRE)
+    sweep(serving)
+    assert serving.read("/api/clients/mia")["status"] == "expired"
+    types = [one["type"] for one in serving.read("/api/clients/mia/history")["items"]]
+    assert types[-1] == "connection.expired"
+
+
+def test_passes_are_listed_with_what_they_found(serving: Serving, emulator: EmulatorServer) -> None:
+    """The newest first, in pages; one by its id."""
+    create(emulator, "mia")
+    ids = [sweep(serving)["id"] for _ in range(3)]
+    listed = sweeps(serving)
+    assert [one["id"] for one in listed[:3]] == ids[::-1]
+    assert listed[-1]["backfill"] is True
+    assert listed[0] == serving.get(f"/api/sweeps/{ids[-1]}", minPosition=None).json
+    first = serving.get("/api/sweeps", minPosition=None, limit=3).json
+    assert [one["id"] for one in first["items"]] == ids[::-1]
+    rest = serving.get("/api/sweeps", minPosition=None, limit=3, cursor=first["nextCursor"]).json
+    assert [one["id"] for one in rest["items"]] == [listed[-1]["id"]]
+    assert rest["nextCursor"] is None
+
+
+def test_metrics_probes_and_doctor_tell_of_the_sweep(
+    serving: Serving, emulator: EmulatorServer
+) -> None:
+    """How old the newest valid pass is, and how much it found otherwise than was known."""
+    create(emulator, "mia")
+    sweep(serving)
+    assert metric(serving, "ledger_sweep_drift") == 1
+    assert 0 <= metric(serving, "ledger_sweep_age_seconds") < 60
+    assert metric(serving, "ledger_sweep_braked") == 0
+    sweep(serving)
+    assert metric(serving, "ledger_sweep_drift") == 0
+    ready = serving.get("/readyz", token=None)
+    assert (ready.status_code, ready.json["status"]) == (200, "ready")
+    assert ready.json["checks"] == {"store": "ok", "sweep": "ok"}
+
+
+def test_a_braked_sweep_waits_for_an_operator(serving: Serving, emulator: EmulatorServer) -> None:
+    """The service goes on taking deliveries, and says that it is degraded."""
+    ids = [create(emulator, f"client-{number}") for number in range(20)]
+    sweep(serving)
+    for id in ids[:6]:
+        emulator.emulator.act(id, Action.DISCONNECT)
+    told = sweep(serving)
+    assert (told["state"], told["braked"], told["absent"]) == ("valid", True, 6)
+    ready = condition(serving, "braked")
+    assert (ready.status_code, ready.json["status"]) == (200, "degraded")
+    assert metric(serving, "ledger_sweep_braked") == 1
+    assert sweep(serving, confirmAbsences=True)["braked"] is False
+    assert condition(serving, "ok").json["status"] == "ready"
+    sweep(serving)
+    # what a pass concludes follows its own events
+    serving.position = serving.service.services.log.head().position
+    gone = [one["id"] for one in serving.read("/api/connections", status="deleted")["items"]]
+    assert sorted(gone) == sorted(ids[:6])
+
+
+def condition(serving: Serving, word: str) -> Any:
+    """The probe, once it has looked again."""
+    until(lambda: serving.get("/readyz", token=None).json["checks"]["sweep"] == word)
+    return serving.get("/readyz", token=None)
+
+
+def test_two_words_too_close_to_each_other_bring_a_pass_forward(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be days away; what the list says settles the matter."""
+    monkeypatch.setattr(api.sweeping, "TIE_COOLDOWN_S", 0.0)
+    at = time.time_ns() // 1_000_000 - 60_000
+    serving.deliver(webhook("expired", at=at))
+    serving.deliver(webhook("updated", at=at + 5_000, status="active"))
+    assert len(sweeps(serving)) == 1
+    serving.deliver(webhook("expired", at=at + 5_500))
+    until(lambda: states(serving) == ["valid", "valid"])
+
+
+def test_a_provider_that_fails_makes_no_valid_pass(
+    serving: Serving, emulator: EmulatorServer
+) -> None:
+    """The pass says why, in a fixed word."""
+    create(emulator, "mia")
+    emulator.emulator.set_faults({"truncate": 1})
+    told = sweep(serving)
+    assert (told["state"], told["reasons"]) == ("abandoned", ["provider"])
+    emulator.emulator.set_faults({})
+    assert sweep(serving)["state"] == "valid"
+
+
+def test_only_an_administrator_may_sweep(serving: Serving) -> None:
+    """Everybody who reads may see the passes."""
+    assert serving.post("/api/sweeps", token=READ).status_code == 403
+    assert serving.get("/api/sweeps", token=READ, minPosition=None).status_code == 200
+    assert serving.get("/api/sweeps/none", minPosition=None).status_code == 404
+
+
+def test_without_a_key_nothing_is_swept(database_url: str, tmp_path: Path) -> None:
+    """The answer says which setting is missing."""
+    with Serving(database_url, tmp_path) as serving:
+        response = serving.post("/api/sweeps")
+        assert (response.status_code, response.content_type) == (503, PROBLEM)
+        assert "LEDGER_OFAUTH_API_KEY" in response.json["detail"]
+        assert serving.get("/readyz", token=None).json["checks"]["sweep"] == "off"
+
+
+def test_no_id_key_or_address_is_logged(
+    serving: Serving, emulator: EmulatorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when the provider fails in every way."""
+    caplog.set_level("DEBUG")
+    id = create(emulator, "canary-reference")
+    for faults in ({}, {"html": 1}, {"http5xx": 1}, {"truncate": 1}):
+        emulator.emulator.set_faults(faults)
+        sweep(serving)
+    assert not any(canary in caplog.text for canary in (id, KEY, "canary-reference"))
+
+
+# the command
+
+
+def test_the_command_sweeps_without_a_service(
+    database_url: str, tmp_path: Path, settings: dict[str, str], emulator: EmulatorServer
+) -> None:
+    """It prints what it found; exit 0 when the pass was valid."""
+    env = environment(database_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
+    with Serving(database_url, tmp_path):
+        pass
+    create(emulator, "mia")
+    ran = run_command("sweep", "--json", env=env)
+    assert (ran.code, ran.json["state"], ran.json["appended"]) == (0, "valid", 1)
+    assert "active" in run_command("state", "mia", env=env).out
+    emulator.emulator.set_faults({"html": 1})
+    ran = run_command("sweep", env=env)
+    assert ran.code == 1
+    assert "abandoned" in ran.out
+
+
+def test_the_command_needs_a_key(database_url: str, tmp_path: Path) -> None:
+    """Exit 2, with the name of the setting."""
+    with Serving(database_url, tmp_path):
+        pass
+    ran = run_command("sweep", env=environment(database_url))
+    assert ran.code == 2
+    assert "LEDGER_OFAUTH_API_KEY" in ran.err
+
+
+def test_the_command_asks_the_service_that_holds_the_ledger(
+    sqlite_url: str, tmp_path: Path, settings: dict[str, str], emulator: EmulatorServer
+) -> None:
+    """With its address and a token; without them it says both ways out."""
+    env = environment(sqlite_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
+    with Serve(env, tmp_path / "log") as service:
+        create(emulator, "mia")
+        ran = run_command("sweep", env=env)
+        assert ran.code == 3
+        assert "--url" in ran.err
+        asked = env | {"LEDGER_URL": service.url, "LEDGER_TOKEN": ADMIN}
+        ran = run_command("sweep", "--json", env=asked)
+        assert (ran.code, ran.json["state"]) == (0, "valid")
