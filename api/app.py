@@ -12,6 +12,7 @@ from werkzeug.routing import Rule
 from api import (
     auth,
     clients,
+    commands,
     connections,
     duplicates,
     errors,
@@ -22,6 +23,7 @@ from api import (
     link_visits,
     links,
     parked,
+    provider,
     quarantine,
     sweeps,
     views,
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
 DOCS: Final = "/docs"
 RESOURCES: Final = (
-    clients, connections, duplicates, links, link_visits, history, events, parked, quarantine,
-    views, sweeps, forget, health,
+    clients, connections, commands, duplicates, links, link_visits, history, events, parked,
+    quarantine, views, sweeps, forget, provider, health,
 )  # fmt: skip
 
 _description = Blueprint("description", __name__)

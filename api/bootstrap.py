@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.app import create_wsgi
 from api.arrivals import Arrivals
+from api.commanding import Commanding, commanded, condition
 from api.following import Following
 from api.forgetting import Forgetting
 from api.health import Readiness, look_at_store
@@ -20,6 +21,7 @@ from api.services import Services, new_request_id
 from api.settings import Settings
 from api.sweeping import Sweeping, living
 from ledger.application import Ledger, Recorded
+from ledger.commands import Commands
 from ledger.committer import Committer
 from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
@@ -161,6 +163,7 @@ class Service:
         with suppress(OSError):  # no reason not to take webhooks
             quarantine.expire(now_us() // 1000)
         self._provider = Provider(settings, sleep=self._ending.wait)
+        self._commanding = self._commander()
         self._sweeping = self._sweeper(ledger, settings)
         self.services = self._lent(ledger, settings, quarantine)
         self.app: WSGIApplication = create_wsgi(self.services)
@@ -168,6 +171,17 @@ class Service:
             target=self._live.run, args=(self._stop, self._wake), name="projections", daemon=True
         )
         self._following = self._follower()
+
+    def _commander(self) -> Commanding:
+        """Wire what carries commands out."""
+        return Commanding(
+            Commands(self._committer.submit, now_ms=_now_ms, entropy=entropy),
+            self._log,
+            self._provider,
+            commanded=lambda: commanded(self._live),
+            now_ms=_now_ms,
+            monotonic=time.monotonic,
+        )
 
     def _sweeper(self, ledger: Ledger, settings: Callable[[], Settings]) -> Sweeping:
         """Wire what asks the provider for its list."""
@@ -209,6 +223,8 @@ class Service:
                 reached=self._reached,
             ),
             rebuilds=self._rebuilds,
+            commanding=self._commanding,
+            commanded=Readiness(lambda: condition(self._live, _now_ms()), time.monotonic),
             sweeping=self._sweeping,
             swept=Readiness(self._sweeping.condition, time.monotonic),
             readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
@@ -236,12 +252,14 @@ class Service:
         self._committer.start()
         self._views.start()
         self._following.start()
+        self._commanding.start()
         self._sweeping.start()
 
     def stop(self) -> None:
         """Make durable what is queued, end the threads and close the stores."""
         self._ending.set()
         self._sweeping.stop()
+        self._commanding.stop()
         if self._following.is_alive():
             self._following.join()
         self._committer.stop()

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any, Final
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from ledger.application import UnknownDelivery
@@ -185,6 +185,22 @@ _BY_STATUS: Final = {
     kind.status: kind
     for kind in (BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, WRONG_MEDIA, INVALID)
 }
+PROVIDERS: Final = "/v2/"
+"""How the provider's own paths begin."""
+_STATUS_THERE: Final = {405: 404, 413: 400, 415: 400, 422: 400}
+_TYPES_THERE: Final = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "ROUTE_NOT_FOUND",
+    429: "RATE_LIMIT_EXCEEDED",
+    502: "BAD_GATEWAY",
+    503: "SERVICE_UNAVAILABLE",
+}
+_ASK_THE_PROVIDER: Final = (
+    "The ledger passes on the Connections and Link calls only. Use the provider's own URL "
+    "(https://api.ofauth.com) for this one."
+)
 _NO_ROUTE: Final = "No route has this path. `/openapi.json` lists them all."
 
 
@@ -224,6 +240,11 @@ def invalid(name: str, message: str, location: str = "query") -> Problem:
     return Problem(INVALID, INVALID.advice, errors=[FieldError(location, name, message)])
 
 
+def bad_request(what: str) -> Problem:
+    """Make the problem of a request that does not have the provider's form."""
+    return Problem(BAD_REQUEST, what)
+
+
 def missing(what: str, advice: str) -> Problem:
     """Make the problem of something the ledger does not know."""
     return Problem(NOT_FOUND, f"{what} {advice}")
@@ -248,9 +269,26 @@ def body_of(problem: Problem, request_id: str | None) -> bytes:
 
 
 def answer(problem: Problem) -> Response:
-    """Write a problem as Flask's answer."""
+    """Write a problem as Flask's answer; on the provider's own paths in the provider's form."""
+    if request.path.startswith(PROVIDERS):
+        return _as_the_provider(problem)
     body = body_of(problem, g.get("request_id"))
     response = Response(body, problem.kind.status, content_type=CONTENT_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def _as_the_provider(problem: Problem) -> Response:
+    kind = problem.kind
+    status = _STATUS_THERE.get(kind.status, kind.status)
+    no_route = kind in (NOT_FOUND, NOT_ALLOWED)
+    body = {
+        "error": _ASK_THE_PROVIDER if no_route else problem.detail,
+        "type": _TYPES_THERE.get(status, "INTERNAL_ERROR"),
+        "requestId": g.get("request_id"),
+    }
+    content = json.dumps(body, separators=(",", ":")).encode()
+    response = Response(content, status, content_type="application/json")
     response.headers.update(problem.headers)
     return response
 

@@ -87,9 +87,10 @@ def ready() -> Any:
             headers={"Retry-After": "5"},
             checks={"store": store},
         )
-    sweep = services().swept()
-    status = "ready" if sweep in ("ok", "off", "waiting") else "degraded"
-    return {"status": status, "checks": {"store": store, "sweep": sweep}}
+    sweep, commands = services().swept(), services().commanded()
+    good = sweep in ("ok", "off", "waiting") and commands == "ok"
+    status = "ready" if good else "degraded"
+    return {"status": status, "checks": {"store": store, "sweep": sweep, "commands": commands}}
 
 
 @blueprint.get("/metrics")
@@ -162,6 +163,11 @@ def _stored(use: Services) -> Iterable[Metric]:
     )
     yield _by("silence_seconds", "Since the last signed delivery, in seconds.", "dialect", silence)
     yield from _swept(course(use.log), now_ms)
+    yield GaugeMetricFamily(
+        "ledger_commands_unproved",
+        "Connections with a command that is not proved to be done after 15 minutes.",
+        value=use.questions.unproved_commands(now_ms),
+    )
 
 
 def _swept(lately: Course, now_ms: int) -> Iterable[Metric]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from flask import current_app
 
 from api.arrivals import Arrivals
+from api.commanding import Commanding
 from api.forgetting import Forgetting
 from api.metrics import Metrics
 from api.settings import Settings
@@ -79,6 +80,9 @@ class Services:
     """Where readers of the feed wait."""
     forget: Forgetting
     rebuilds: Rebuilds
+    commanding: Commanding
+    commanded: Callable[[], str]
+    """Gives in a word how commands go."""
     sweeping: Sweeping
     swept: Callable[[], str]
     """Gives in a word how passes over the provider's list go."""

@@ -57,6 +57,8 @@ class ConnectionView(Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     missing_since: int | None = None
     deletion_requested_at: int | None = None
     expiry_suspected_at: int | None = None
+    asked_at: int | None = None
+    """When the oldest command was asked for that is not proved to be done."""
     imported: bool | None
     last_checked_at: int | None
     last_evidence_at: int

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ledger.domain.orders import unproved_before
 from ledger.domain.words import account_key
 from ledger.recorders.base import Log
 from projections.answers import (
@@ -151,6 +152,17 @@ class Questions(Histories):
             )
             return self._answer(page, position, session)
 
+    def listed(
+        self, *, now_ms: int, status: str | None, imported: bool | None, limit: int, offset: int
+    ) -> Answer[tuple[list[ConnectionView], bool]]:
+        """Give a part of the provider's list as it should be now, and whether more follows."""
+        with self._store.reading() as session:
+            position = self._position(session, CurrentState.name, None)
+            found = self._now(session, position, now_ms).listed(
+                status=status, imported=imported, limit=limit, offset=offset
+            )
+            return self._answer(found, position, session)
+
     def duplicates(
         self, *, now_ms: int, after: Cursor | None = None, limit: int
     ) -> Answer[Page[DuplicateGroup]]:
@@ -229,6 +241,11 @@ class Questions(Histories):
                 deliveries.count_parked(session),
                 current.count_duplicates(session),
             )
+
+    def unproved_commands(self, now_ms: int) -> int:
+        """Count the connections with a command that is not proved to be done for too long."""
+        with self._store.reading() as session:
+            return current.count_asked(session, unproved_before(now_ms))
 
     def blocked(self) -> tuple[Blocked, ...]:
         """List the streams that could not be folded to their end."""

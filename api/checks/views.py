@@ -101,3 +101,12 @@ def check_sweep(lately: Course, now_ms: int, interval_s: int, has_key: bool) -> 
         return failed("sweep", what, "See the log of `serve`, or run `connection-ledger sweep`.")
     found = f"the list was read {age_s} s ago; webhooks missed {lately.missed_rate:.1%} of changes"
     return well("sweep", found)
+
+
+def check_commands(unproved: int) -> Finding:
+    """Check whether commands are proved to be done."""
+    if not unproved:
+        return well("commands", "none is open for too long")
+    what = f"Connections with a command that is not proved after 15 minutes: {unproved}."
+    advice = "They are still billed. See their histories, the log, and OFAuth's dashboard."
+    return failed("commands", what, advice)

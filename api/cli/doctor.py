@@ -11,6 +11,7 @@ from api.checks.settings import check_settings
 from api.checks.store import check_store
 from api.checks.views import (
     check_clock,
+    check_commands,
     check_duplicates,
     check_silence,
     check_sweep,
@@ -83,5 +84,6 @@ def _check_log(settings: Settings, log: Log, store: Store | None) -> Iterator[Fi
     yield from check_waiting(counts.parked, held)
     yield check_duplicates(counts.duplicates)
     yield check_silence(questions.silence(), now // 1000, limit_ms)
+    yield check_commands(questions.unproved_commands(now // 1000))
     has_key = bool(settings.ofauth_api_key)
     yield check_sweep(course(log), now // 1000, settings.sweep_seconds, has_key)

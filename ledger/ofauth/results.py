@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ledger.ofauth.answers import Answer
+from ledger.ofauth.answers import Answer, failure
+from ledger.ofauth.errors import ProviderError
 from ledger.ofauth.fields import millis
 from ledger.ofauth.text import is_storable
 
@@ -68,6 +69,30 @@ class Forwarded:
     body: bytes = field(repr=False)
     answered: int
     """When the provider answered, milliseconds since the epoch, UTC."""
+
+    def failure(self, *, names_connection: bool) -> ProviderError | None:
+        """Give the error that it is; None for 2xx.
+
+        `names_connection` tells whether the call named a connection.
+        """
+        return failure(self._answer(), names_connection=names_connection)
+
+    def link(self) -> LinkStarted:
+        """Read the beginning of a Link session.
+
+        Raises:
+            UnreadableAnswer: it has no address.
+        """
+        return read_link(self._answer())
+
+    def _answer(self) -> Answer:
+        return Answer(
+            status=self.status,
+            headers=self.headers,
+            body=self.body,
+            asked=self.answered,
+            commands=True,
+        )
 
 
 def read_page(answer: Answer) -> ListPage:

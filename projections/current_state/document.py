@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ledger.domain.claim import NOTES, Evidence
 from ledger.domain.connection import Connection, Step
+from ledger.domain.orders import UNPROVED, open_orders, unproved_before
 from ledger.domain.status import Status
 from projections.answers import ClientView, ConnectionView, LinkView
 from projections.links.document import status_by_links
@@ -36,6 +37,7 @@ def connection_view(connection: Connection) -> ConnectionView:
         missing_since=connection.missing_since,
         deletion_requested_at=connection.deletion_requested_at,
         expiry_suspected_at=connection.expiry_suspected_at,
+        asked_at=min(open_orders(connection).values(), default=None),
         imported=fields.get("imported"),
         last_checked_at=fields.get("lastCheckedAt"),
         last_evidence_at=evidence_at,
@@ -78,19 +80,22 @@ def at_moment(
 ) -> ConnectionView:
     """Say of a view what its own stream does not tell: how it stands at a moment, among others.
 
-    That is whether it is stale, given when a pass listed it last, whether its stream is blocked,
-    and whose duplicate it is.
+    That is whether it is stale, given when a pass listed it last, whether a command is not proved
+    for too long, whether its stream is blocked, and whose duplicate it is.
     """
     evidence_at, source = view.last_evidence_at, view.last_evidence_source
     if listed_at is not None and listed_at > evidence_at:
         evidence_at, source = listed_at, SWEEP
     lives = view.status != Status.DELETED
+    more = ["blocked"] if blocked else []
+    if view.asked_at is not None and view.asked_at < unproved_before(moment_ms):
+        more.append(UNPROVED)
     return replace(
         view,
         last_evidence_at=evidence_at,
         last_evidence_source=source,
         stale=lives and evidence_at < moment_ms - stale_after_ms,
-        flags=tuple(sorted({*view.flags, "blocked"})) if blocked else view.flags,
+        flags=tuple(sorted({*view.flags, *more})) if more else view.flags,
         duplicate_of=duplicate_of,
     )
 

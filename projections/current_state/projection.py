@@ -22,17 +22,21 @@ CONNECTIONS: Final = Table(
     last_evidence_at BIGINT NOT NULL,
     account {text},
     born_at BIGINT NOT NULL,
-    missing_since BIGINT,
     swept_from BIGINT NOT NULL,
+    missing_since BIGINT,
+    asked_at BIGINT,
+    imported SMALLINT NOT NULL,
     document TEXT NOT NULL""",
     key=("id",),
     indexes={
-        **{column: (column,) for column in ("short_id", "client_ref", "status")},
+        **{column: (column,) for column in ("short_id", "client_ref", "status", "asked_at")},
         "account": ("account", "born_at", "id"),
+        "age": ("born_at", "id"),
     },
 )
 """`account` is the key of the account that it is billed for, else null; `last_evidence_at` that of
-its own evidence; passes that began after the position `swept_from` keep it fresh too."""
+its own evidence; passes that began after the position `swept_from` keep it fresh too; `asked_at` is
+when the oldest command was asked for that is not proved to be done, else null."""
 ACCOUNTS: Final = Table(
     "accounts",
     """account {text} NOT NULL,
@@ -43,14 +47,15 @@ ACCOUNTS: Final = Table(
 )
 """Every account that a connection was ever said to be of: what is asked about the past needs it."""
 UPSERT: Final = """INSERT INTO current_state{g}
-    (id, short_id, client_ref, status, last_evidence_at, account, born_at, missing_since,
-     swept_from, document)
+    (id, short_id, client_ref, status, last_evidence_at, account, born_at, swept_from,
+     missing_since, asked_at, imported, document)
     VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :account, :born_at,
-            :missing_since, :swept_from, :document)
+            :swept_from, :missing_since, :asked_at, :imported, :document)
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
     last_evidence_at = excluded.last_evidence_at, account = excluded.account,
-    born_at = excluded.born_at, missing_since = excluded.missing_since,
-    swept_from = excluded.swept_from, document = excluded.document"""
+    born_at = excluded.born_at, swept_from = excluded.swept_from,
+    missing_since = excluded.missing_since, asked_at = excluded.asked_at,
+    imported = excluded.imported, document = excluded.document"""
 FORGET: Final = "DELETE FROM accounts{g} WHERE connection_id = :connection_id"
 STATE: Final = """INSERT INTO accounts{g} (account, connection_id, stated_at_position)
     VALUES (:account, :connection_id, :stated_at_position) ON CONFLICT DO NOTHING"""
@@ -76,7 +81,7 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 5
+    version = 6
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
     statements: Sequence[str] = (UPSERT, FORGET, STATE)
@@ -102,8 +107,10 @@ class CurrentState:
                 "last_evidence_at": view.last_evidence_at,
                 "account": None if account is None else account_key(account, self._key),
                 "born_at": born_at(view),
-                "missing_since": view.missing_since,
                 "swept_from": swept_from(view, told.facts[0].position),
+                "missing_since": view.missing_since,
+                "asked_at": view.asked_at,
+                "imported": int(bool(view.imported)),
                 "document": document_of(view),
             },
         )

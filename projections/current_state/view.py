@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ledger.domain.status import PROVIDER_STATUSES
 from ledger.domain.words import CONNECTION
 from projections.answers import ConnectionView, Cursor, DuplicateGroup, Page
 from projections.current_state.document import age, at_moment
@@ -15,6 +16,8 @@ from projections.passes import Passes
 from projections.store import Session, among
 
 SHORT: Final = "conn~"
+LISTED: Final = tuple(sorted(status.value for status in PROVIDER_STATUSES))
+"""The statuses of connections in the provider's list."""
 READ_AT_ONCE: Final = 5_000
 """How many rows one query of a long list reads."""
 _decode: Final = msgspec.json.Decoder(ConnectionView).decode
@@ -97,6 +100,27 @@ class CurrentConnections:
             params[f"unlisted_{i}"] = msgspec.json.encode(sorted(one.unlisted)).decode()
         return f"({condition})", params
 
+    def listed(
+        self, *, status: str | None, imported: bool | None, limit: int, offset: int
+    ) -> tuple[list[ConnectionView], bool]:
+        """Give a part of the provider's list as it should be now, and whether more follows.
+
+        That is what lives and is not missing, the newest first.
+        """
+        where = ["c.missing_since IS NULL"]
+        params: dict[str, Any] = {"limit": limit + 1, "offset": offset}
+        if status is None:
+            where.append(f"c.status IN ({', '.join(map(repr, LISTED))})")
+        else:
+            where.append("c.status = :status")
+            params["status"] = status
+        if imported is not None:
+            where.append("c.imported = :imported")
+            params["imported"] = int(imported)
+        tail = "ORDER BY c.born_at DESC, c.id DESC LIMIT :limit OFFSET :offset"
+        views = sorted(self._views(" AND ".join(where), params, tail), key=age, reverse=True)
+        return views[:limit], len(views) > limit
+
     def duplicates(self, *, after: Cursor | None = None, limit: int) -> Page[DuplicateGroup]:
         """List the groups of connections that share an upstream account, in a fixed order."""
         params = {"after": NO_ACCOUNT if after is None else after[0], "limit": limit + 1}
@@ -163,6 +187,18 @@ def living_connections(session: Session) -> Iterator[tuple[str, bool]]:
     while rows := session.rows(query, {"after": after, "limit": READ_AT_ONCE}):
         yield from ((row["id"], row["missing_since"] is not None) for row in rows)
         after = rows[-1]["id"]
+
+
+def commanded_connections(session: Session) -> list[str]:
+    """Give the ids of the connections with a command that is not proved to be done."""
+    query = "SELECT id FROM current_state{g} WHERE asked_at IS NOT NULL ORDER BY asked_at"
+    return [row["id"] for row in session.rows(query)]
+
+
+def count_asked(session: Session, before_ms: int) -> int:
+    """Count the connections with an open command that was asked for before a time."""
+    query = "SELECT COUNT(*) AS number FROM current_state{g} WHERE asked_at < :before"
+    return int(session.rows(query, {"before": before_ms})[0]["number"])
 
 
 def ids_by_short_form(session: Session, short: str) -> list[str]:

@@ -66,13 +66,13 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
     killed = (
         "import os, pathlib; from tests.docs.shell import Shell\n"
         f"with Shell(pathlib.Path({str(tmp_path)!r})) as shell:\n"
-        "    shell.start('echo $BASHPID; exec sleep 1000', ['...', '...'])\n"
+        "    shell.start('echo sleeps as $BASHPID; exec sleep 1000', ['sleeps as ...'])\n"
         "    print(shell.run('cat .background-*'), flush=True)\n"
         "    os._exit(1)\n"
     )
     done = subprocess.run([sys.executable, "-c", killed], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    sleeping = Path(f"/proc/{int(done.stdout)}/comm")
+    sleeping = Path(f"/proc/{int(done.stdout.split()[-1])}/comm")
     deadline = time.monotonic() + 30
     while sleeping.exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -146,7 +146,7 @@ def test_metrics_probes_and_doctor_tell_of_the_sweep(
     assert metric(serving, "ledger_sweep_drift") == 0
     ready = serving.get("/readyz", token=None)
     assert (ready.status_code, ready.json["status"]) == (200, "ready")
-    assert ready.json["checks"] == {"store": "ok", "sweep": "ok"}
+    assert ready.json["checks"] == {"store": "ok", "sweep": "ok", "commands": "ok"}
 
 
 def test_a_braked_sweep_waits_for_an_operator(serving: Serving, emulator: EmulatorServer) -> None:

@@ -1,0 +1,267 @@
+"""Carries out what is commanded, again and again until it is proved or a person must look.
+
+One thread calls the provider. What must be done it knows from the log alone, so nothing is
+forgotten when the process ends; what another process commands it finds in the views.
+"""
+
+import heapq
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from ledger.commands import Commands, Executor, Intent, Request, intents
+from ledger.domain.claim import Statement
+from ledger.domain.connection import fold
+from ledger.domain.errors import LedgerError
+from ledger.domain.orders import Order, unproved_before
+from ledger.domain.status import Status
+from ledger.domain.sweep_events import SweepCompleted
+from ledger.ofauth.errors import ProviderError
+from ledger.reconcile.past import passes_before
+from ledger.reconcile.rows import statements_of
+from ledger.recorders.base import Log
+from projections.current_state.view import commanded_connections, count_asked
+from projections.store import Session
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 15.0
+"""How often the views are asked for open commands that nobody here works on, in seconds."""
+OTHERS_MS: Final = 30_000
+"""How old a command must be before somebody else than who took it works on it, in milliseconds."""
+FIRST_WAIT_S: Final = 5.0
+MOST_WAIT_S: Final = 300.0
+"""Waits between two attempts, in seconds: the first one, doubled each time up to the longest."""
+
+
+class Views(Protocol):
+    """The live views, as far as open commands are looked for in them."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """Read in one transaction."""
+
+
+def commanded(views: Views) -> list[str]:
+    """Give the ids of connections with a command that is not proved to be done.
+
+    Raises StoreUnavailable.
+    """
+    with views.reading() as session:
+        return commanded_connections(session)
+
+
+def unproved(views: Views, now_ms: int) -> int:
+    """Count the connections of which a command has not been proved for too long: an alarm.
+
+    Raises StoreUnavailable.
+    """
+    with views.reading() as session:
+        return count_asked(session, unproved_before(now_ms))
+
+
+def condition(views: Views, now_ms: int) -> str:
+    """Say in a word how commands go: `ok`, or `unproved` when a person must look."""
+    try:
+        return "unproved" if unproved(views, now_ms) else "ok"
+    except LedgerError:
+        return "unknown"
+
+
+@dataclass(order=True, slots=True)
+class _Task:
+    """A command that is to be worked on at a time."""
+
+    due: float
+    connection: str = field(compare=False, repr=False)
+    attempts: int = field(compare=False, default=0)
+    fresh: Request | None = field(compare=False, default=None)
+    """Set while the provider has certainly not been called for it."""
+
+
+class Commanding:
+    """Takes commands, and works on those that are open in a thread of its own."""
+
+    def __init__(
+        self,
+        record: Commands,
+        log: Log,
+        provider: Callable[[], Executor | None],
+        *,
+        commanded: Callable[[], Iterable[str]],
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Work on what `commanded` names: the ids of connections with open commands.
+
+        `now_ms` gives milliseconds UTC, `monotonic` seconds.
+        """
+        self.record = record
+        self._log = log
+        self._provider = provider
+        self._commanded = commanded
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._changed = threading.Condition()
+        self._tasks: list[_Task] = []
+        self._held: set[str] = set()
+        """Connections on which somebody works now, or which wait in `_tasks`."""
+        self._stopping = False
+        self._looked = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the call that is under way."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def command(
+        self, order: Order, connection: str, *, by: str, reason: str | None = None
+    ) -> Request | None:
+        """Have something done; it is durable when this returns. None when it is open already.
+
+        Raises:
+            LedgerBusy, StoreUnavailable: nothing is promised.
+        """
+        if any(one.request.order is order for one in self._intents(connection)):
+            self._take(_Task(self._monotonic(), connection))
+            return None
+        request = self.record.requested(order, connection, by=by, reason=reason)
+        self._take(_Task(self._monotonic(), connection, fresh=request))
+        return request
+
+    def hold(self, connection: str) -> bool:
+        """Keep the thread away from a connection, for who calls the provider by himself.
+
+        False when the thread works on it already. `release` ends it.
+        """
+        with self._changed:
+            if connection in self._held:
+                return False
+            self._held.add(connection)
+            return True
+
+    def release(self, connection: str) -> None:
+        """Let the thread work on a connection again, if anything is open."""
+        with self._changed:
+            self._held.discard(connection)
+
+    # the thread
+
+    def _take(self, task: _Task) -> None:
+        with self._changed:
+            if task.connection in self._held and task.fresh is None:
+                return
+            self._held.add(task.connection)
+            heapq.heappush(self._tasks, task)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            again = self._work_on(task)
+            with self._changed:
+                if again is None:
+                    self._held.discard(task.connection)
+                else:
+                    heapq.heappush(self._tasks, again)
+
+    def _next(self) -> _Task | None:
+        while True:
+            self._look()
+            with self._changed:
+                if self._stopping:
+                    return None
+                wait = LOOK_S
+                if self._tasks and self._provider() is not None:
+                    wait = self._tasks[0].due - self._monotonic()
+                    if wait <= 0:
+                        return heapq.heappop(self._tasks)
+                self._changed.wait(min(wait, LOOK_S))
+
+    def _look(self) -> None:
+        """Find what was left open by others, or by this process before it was killed."""
+        now = self._monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        try:
+            ids = [id for id in self._commanded() if id not in self._held]
+            known, newest = statements_of(self._log, ids), self._newest()
+        except LedgerError as error:
+            log.warning("open commands could not be looked for: %s", error)
+            return
+        for id, said in known.items():
+            if any(self._is_left(one) for one in intents(id, said, newest)):
+                self._take(_Task(now, id))
+
+    def _is_left(self, intent: Intent) -> bool:
+        old = self._now_ms() - intent.request.requested_at > OTHERS_MS
+        return old and not intent.waits_for_sweep
+
+    def _work_on(self, task: _Task) -> _Task | None:
+        """Make an attempt, and give the next one; None when nothing more is to be done now."""
+        try:
+            outcomes = [self._attempt(request) for request in self._due(task)]
+        except LedgerError as error:
+            log.warning("a command could not be worked on: %s", error)
+            return self._later(task, fresh=task.fresh)
+        except Exception as error:  # noqa: BLE001 - the other commands must go on
+            log.error("a command failed: %s", type(error).__name__)
+            return self._later(task, fresh=None)
+        if all(outcome is _DONE for outcome in outcomes):
+            return None
+        untouched = all(outcome is _UNTOUCHED for outcome in outcomes)
+        return self._later(task, fresh=task.fresh if untouched else None)
+
+    def _due(self, task: _Task) -> Sequence[Request]:
+        if task.fresh is not None:
+            return [task.fresh]
+        return [one.request for one in self._intents(task.connection) if not one.waits_for_sweep]
+
+    def _attempt(self, request: Request) -> str:
+        provider = self._provider()
+        if provider is None:
+            return _UNTOUCHED
+        try:
+            confirmed = self.record.called(provider, request)
+        except ProviderError as error:
+            log.warning("a command (%s) was not confirmed: %s", request.order, error)
+            active = self._is_active(request.connection)
+            said = self.record.refused(request, error, active=active)
+            return _OPEN if error.may_have_happened or said is not None else _UNTOUCHED
+        self.record.settled(request, confirmed.answered)
+        return _DONE
+
+    def _later(self, task: _Task, *, fresh: Request | None) -> _Task:
+        wait = min(FIRST_WAIT_S * 2**task.attempts, MOST_WAIT_S)
+        return _Task(self._monotonic() + wait, task.connection, task.attempts + 1, fresh)
+
+    def _is_active(self, connection: str) -> bool:
+        found = fold(connection, self._known(connection))
+        return found is not None and found.status is Status.ACTIVE
+
+    def _intents(self, connection: str) -> list[Intent]:
+        return intents(connection, self._known(connection), self._newest())
+
+    def _known(self, connection: str) -> Sequence[Statement]:
+        return statements_of(self._log, [connection]).get(connection, [])
+
+    def _newest(self) -> SweepCompleted | None:
+        found = passes_before(self._log).valid
+        return None if found is None else found.event
+
+
+_DONE: Final = "done"
+_OPEN: Final = "open"
+"""It may have happened, or the answer told something that must be looked at first."""
+_UNTOUCHED: Final = "untouched"
+"""It certainly did not happen."""

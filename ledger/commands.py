@@ -1,0 +1,196 @@
+"""Commands about one connection: deleting it, and ending its session.
+
+What is asked for is durable before the provider is called. What the provider answered is recorded
+as a claim; what it did not answer stays open, and whoever looks later decides from the log alone
+whether to call again (`Intent`). Deleting may be called again at any time, because it cannot happen
+twice. Ending a session may not: the creator could have logged in again meanwhile.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from ledger.application import Noted, Recorded
+from ledger.domain.claim import Claim, Evidence, Kind, Statement
+from ledger.domain.connection import Connection, fold
+from ledger.domain.orders import Order, open_orders
+from ledger.domain.status import Status
+from ledger.domain.sweep_events import SweepCompleted
+from ledger.ofauth.errors import ConnectionGone, NoSession, ProviderError
+from ledger.ofauth.results import Confirmed
+
+STEPS: Final = ("requested", "called", "settled")
+"""The steps of a command, each a method of `Commands`: wherever the program dies between two of
+them, the log tells the truth and nothing is done twice."""
+COMMAND: Final = "command"
+SECOND_MS: Final = 1_000
+_ID_BYTES: Final = 8
+
+
+_REQUESTED: Final = {
+    Order.DELETE: Kind.DELETE_REQUESTED,
+    Order.INVALIDATE: Kind.INVALIDATE_REQUESTED,
+}
+_DONE: Final = {
+    Order.DELETE: (Kind.DELETE_CONFIRMED, Status.DELETED),
+    Order.INVALIDATE: (Kind.INVALIDATED, Status.EXPIRED),
+}
+
+
+class Executor(Protocol):
+    """What carries commands out: the client of the provider's API; raises ProviderError."""
+
+    def delete(self, connection_id: str) -> Confirmed:
+        """Delete a connection."""
+
+    def invalidate(self, connection_id: str) -> Confirmed:
+        """End the session of a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command that is durable."""
+
+    order: Order
+    connection: str = field(repr=False)
+    evidence: str
+    """The name of the command, on which its claims rest."""
+    requested_at: int
+    """Milliseconds since the epoch, UTC."""
+    position: int | None
+    """Of the request in the log; None when it was not written just now."""
+
+
+class Commands:
+    """Records what is commanded and what became of it; durable when a method returns.
+
+    Every method may raise LedgerBusy and StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Noted], Recorded],
+        *,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        """Write through `write`; `now_ms` gives milliseconds UTC, `entropy(n)` n random bytes."""
+        self._write = write
+        self._now_ms = now_ms
+        self._entropy = entropy
+
+    def requested(
+        self, order: Order, connection: str, *, by: str, reason: str | None = None
+    ) -> Request:
+        """Write down what is wanted, before anybody is asked."""
+        evidence, now = self.new_evidence(), self._now_ms()
+        claim = Claim(
+            connection_id=connection,
+            kind=_REQUESTED[order],
+            k=now,
+            fields={"requestedBy": by},
+            personal={} if reason is None else {"reason": reason},
+        )
+        return Request(order, connection, evidence, now, self._noted(claim, evidence).position)
+
+    def called(self, executor: Executor, request: Request) -> Confirmed:
+        """Call the provider, once; raises what the executor raises."""
+        if request.order is Order.DELETE:
+            return executor.delete(request.connection)
+        return executor.invalidate(request.connection)
+
+    def settled(self, request: Request, answered: int) -> Recorded:
+        """Write down that the provider has done it; `answered` by its clock, milliseconds UTC."""
+        kind, status = _DONE[request.order]
+        k = _not_before(request.requested_at, answered)
+        claim = Claim(connection_id=request.connection, kind=kind, k=k, status=status)
+        return self._noted(claim, request.evidence)
+
+    def refused(self, request: Request, error: ProviderError, *, active: bool) -> Recorded | None:
+        """Write down what a refusal says of the connection; None when it says nothing.
+
+        `active` tells whether the connection is taken to be active: then a 401 about its session
+        is a suspicion.
+        """
+        kind = refusal(error, active=active)
+        if kind is None:
+            return None
+        answered = self._now_ms() if error.answered is None else error.answered
+        k = _not_before(request.requested_at, answered)
+        claim = Claim(connection_id=request.connection, kind=kind, k=k)
+        return self._noted(claim, request.evidence)
+
+    def new_evidence(self) -> str:
+        """Make a name for a command."""
+        return f"{COMMAND}:{self._entropy(_ID_BYTES).hex()}"
+
+    def _noted(self, claim: Claim, evidence: str) -> Recorded:
+        noted = Noted(claim.identified(), Evidence(evidence, COMMAND, self._now_ms()))
+        return self._write(noted)
+
+
+def _not_before(requested_at: int, answered: int) -> int:
+    """Give when something was answered, if only a rounded time says that it was before we asked.
+
+    The provider's `Date` is in whole seconds.
+    """
+    return requested_at if requested_at - SECOND_MS < answered < requested_at else answered
+
+
+def refusal(error: ProviderError, *, active: bool) -> Kind | None:
+    """Name what a refusal notes of a connection: a 404 and a 401 about it do, others do not."""
+    if isinstance(error, ConnectionGone):
+        return Kind.NOT_FOUND
+    return Kind.EXPIRY_SUSPECTED if isinstance(error, NoSession) and active else None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A command that is not proved to be done, as the log has it."""
+
+    request: Request
+    waits_for_sweep: bool
+    """Whether a valid pass must tell something before the provider may be called again."""
+
+
+def intents(
+    connection_id: str, known: Sequence[Statement], newest_pass: SweepCompleted | None
+) -> list[Intent]:
+    """Give the commands about a connection that are still open, by all that is known of it.
+
+    `newest_pass` is the newest valid pass over the list.
+    """
+    connection = fold(connection_id, known)
+    if connection is None:
+        return []
+    found = []
+    for order, asked_at in open_orders(connection).items():
+        kind = _REQUESTED[order]
+        asked = max((s for s in known if s.claim.kind is kind), key=lambda s: s.claim.order)
+        request = Request(order, connection_id, asked.evidence.stream, asked_at, None)
+        waits = _waits(connection, order, asked_at, newest_pass)
+        found.append(Intent(request, waits))
+    return found
+
+
+def _waits(
+    connection: Connection, order: Order, requested_at: int, newest: SweepCompleted | None
+) -> bool:
+    """Tell whether calling again could do something twice, or could not help."""
+    if connection.not_found_at is not None:
+        return True
+    if order is Order.DELETE:
+        return False
+    return not _unchanged_since(connection, requested_at, newest)
+
+
+def _unchanged_since(
+    connection: Connection, requested_at: int, newest: SweepCompleted | None
+) -> bool:
+    """Tell whether a pass after the request listed the connection as it was before it."""
+    if newest is None or newest.answered_from <= requested_at:
+        return False
+    if connection.id in (*newest.absent, *newest.unseen):
+        return False
+    changed = connection.fields.get("updatedAt")
+    return changed is not None and changed < requested_at

@@ -1,0 +1,278 @@
+"""Deleting connections and ending sessions through the ledger: once, and until it is proved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api import commanding
+from api.emulator.emulator import Emulator
+from api.emulator.server import EmulatorServer
+from api.emulator.world import Action, Details
+from tests.builders import SECRET
+from tests.rebuilding import until
+from tests.serving import ADMIN, PROBLEM, READ, WRITE, Serving
+
+KEY = "canary-provider-key"
+REASON = "the contract ended"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other at once, and open commands are looked for all the time."""
+    monkeypatch.setattr(commanding, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(commanding, "LOOK_S", 0.05)
+
+
+@pytest.fixture
+def emulator() -> Iterator[EmulatorServer]:
+    """A provider whose webhooks are all lost."""
+    emulator = Emulator(
+        seed=1,
+        now=lambda: time.time_ns() // 1_000_000,
+        monotonic=time.monotonic,
+        secret=SECRET,
+        send=None,
+        api_key=KEY,
+    )
+    with EmulatorServer(emulator) as server:
+        yield server
+
+
+class Commanding(Serving):
+    """A service that knows one connection, and its provider."""
+
+    def __init__(self, url: str, folder: Path, emulator: EmulatorServer) -> None:
+        super().__init__(
+            url,
+            folder,
+            LEDGER_OFAUTH_URL=emulator.url,
+            LEDGER_OFAUTH_API_KEY=KEY,
+            LEDGER_SWEEP_SECONDS="1000000",
+        )
+        self.provider = emulator.emulator
+
+    def connect(self, reference: str = "mia") -> str:
+        """Let a creator connect, of which a webhook tells."""
+        row = self.provider.create(Details(client_reference_id=reference))
+        self.tell("created", row["id"], at=now_ms(), ref=reference, status="active")
+        return str(row["id"])
+
+    def order(self, id: str, what: str, token: str = ADMIN, **body: Any) -> Any:
+        """Command something."""
+        headers = {"Authorization": f"Bearer {token}"}
+        if what == "delete":
+            response = self.client.delete(f"/api/connections/{id}", json=body, headers=headers)
+        else:
+            path = f"/api/connections/{id}/{what}"
+            response = self.client.post(path, json=body, headers=headers)
+        if response.status_code == 202:
+            self.position = max(self.position, int(response.headers["Ledger-Position"]))
+        return response
+
+    def state(self, id: str) -> Any:
+        """What is true of a connection."""
+        return self.read(f"/api/connections/{id}")
+
+    def becomes(self, id: str, status: str) -> Any:
+        """Wait until a connection has a status."""
+        until(lambda: self.state(id)["status"] == status)
+        return self.state(id)
+
+    def types(self, id: str) -> list[str]:
+        """What happened to a connection."""
+        items = self.read(f"/api/connections/{id}/history")["items"]
+        return [one["type"].removeprefix("connection.") for one in items]
+
+    def effects(self) -> Any:
+        """What calls did at the provider."""
+        return self.provider.truth()["effects"]
+
+    def sweep(self) -> None:
+        """Have a pass made, and wait for its end."""
+        id = self.post("/api/sweeps").json["id"]
+        until(lambda: self.read(f"/api/sweeps/{id}", minPosition=None)["state"] != "running")
+
+
+def now_ms() -> int:
+    """The time, milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def serving(database_url: str, tmp_path: Path, emulator: EmulatorServer) -> Iterator[Commanding]:
+    """A service, and the provider that it commands."""
+    with Commanding(database_url, tmp_path, emulator) as serving:
+        until(lambda: [one["state"] for one in sweeps(serving)] == ["valid"])
+        yield serving
+
+
+def sweeps(serving: Serving) -> list[Any]:
+    """The passes so far."""
+    items: list[Any] = serving.read("/api/sweeps", minPosition=None)["items"]
+    return items
+
+
+def test_a_deletion_is_requested_called_and_proved(serving: Commanding) -> None:
+    """The answer says that it is under way; who asked and why is in the history."""
+    id = serving.connect()
+    response = serving.order(id, "delete", reason=REASON)
+    assert response.status_code == 202
+    assert response.json["deletionRequestedAt"] is not None
+    state = serving.becomes(id, "deleted")
+    assert state["deletedAt"] is not None
+    assert serving.types(id) == ["created", "deletion_requested", "deleted"]
+    entry = serving.read(f"/api/connections/{id}/history", minPosition=None)["items"][1]
+    assert (entry["data"]["requestedBy"], entry["data"]["reason"]) == ("chief", REASON)
+    assert serving.effects()["deleted"] == {id: 1}
+
+
+def test_what_is_commanded_twice_is_done_once(serving: Commanding) -> None:
+    """While it is open, and afterwards."""
+    id = serving.connect()
+    serving.provider.set_faults({"http5xx": 1})
+    assert {serving.order(id, "delete").status_code for _ in range(3)} == {202}
+    serving.provider.set_faults({})
+    serving.becomes(id, "deleted")
+    assert serving.order(id, "delete").status_code == 202
+    assert serving.types(id).count("deletion_requested") == 1
+    assert serving.effects()["deleted"] == {id: 1}
+
+
+def test_an_ended_session_says_what_caused_it(serving: Commanding) -> None:
+    """An expiry within ten minutes of our request is its effect."""
+    id = serving.connect()
+    assert serving.order(id, "invalidate", reason=REASON).status_code == 202
+    serving.becomes(id, "expired")
+    assert serving.types(id) == ["created", "invalidation_requested", "expired"]
+    entry = serving.read(f"/api/connections/{id}/history", minPosition=None)["items"][-1]
+    cause = entry["data"]["cause"]
+    assert (cause["request"], cause["requestedBy"]) == ("invalidate", "chief")
+    assert serving.effects()["invalidated"] == {id: 1}
+
+
+@pytest.mark.parametrize("fault", ["http5xx", "late5xx", "lostRequest", "lostAnswer", "html"])
+def test_a_deletion_goes_on_until_it_is_proved(serving: Commanding, fault: str) -> None:
+    """Whether the provider has done it or not before it failed; nothing is deleted twice."""
+    id = serving.connect()
+    serving.provider.set_faults({fault: 1})
+    serving.order(id, "delete")
+    until(lambda: serving.provider.truth()["requests"] != {})
+    serving.provider.set_faults({})
+    until(lambda: set(serving.effects()["deleted"]) == {id})
+    until(lambda: proved_by_sweep(serving, id))
+    assert serving.effects()["deleted"] == {id: 1}
+    assert serving.types(id)[-1] == "deleted"
+
+
+def proved_by_sweep(serving: Commanding, id: str) -> bool:
+    """Whether a connection is deleted, after one pass more over the list."""
+    if serving.state(id)["status"] != "deleted":
+        serving.sweep()
+    return bool(serving.state(id)["status"] == "deleted")
+
+
+@pytest.mark.parametrize("fault", ["late5xx", "lostAnswer"])
+def test_a_session_is_never_ended_twice(serving: Commanding, fault: str) -> None:
+    """The answer was lost, the creator logged in again: a second call would log her out again."""
+    id = serving.connect()
+    serving.provider.set_faults({fault: 1})
+    serving.order(id, "invalidate")
+    until(lambda: serving.effects()["invalidated"] == {id: 1})
+    serving.provider.act(id, Action.RECONNECT)
+    serving.provider.set_faults({})
+    for _ in range(3):
+        serving.sweep()
+    assert serving.effects()["invalidated"] == {id: 1}
+    assert serving.state(id)["status"] == "active"
+
+
+def test_a_session_that_was_not_ended_is_ended_later(serving: Commanding) -> None:
+    """A pass shows that the connection is unchanged since the request: now it may be called."""
+    id = serving.connect()
+    serving.sweep()
+    serving.provider.set_faults({"lostRequest": 1})
+    serving.order(id, "invalidate")
+    until(lambda: sum(serving.provider.truth()["requests"].values()) > 3)
+    serving.provider.set_faults({})
+    until(lambda: swept_until(serving, id, "expired"))
+    assert serving.effects()["invalidated"] == {id: 1}
+
+
+def swept_until(serving: Commanding, id: str, status: str) -> bool:
+    """Whether a connection has a status, after one pass more over the list."""
+    serving.sweep()
+    return bool(serving.state(id)["status"] == status)
+
+
+def test_an_open_command_outlives_the_process(
+    database_url: str, tmp_path: Path, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one finds it in the views, and carries it out."""
+    with Commanding(database_url, tmp_path, emulator) as serving:
+        id = serving.connect()
+        serving.provider.set_faults({"http5xx": 1})
+        serving.order(id, "delete")
+        serving.read("/api/connections")
+    serving.provider.set_faults({})
+    assert serving.effects()["deleted"] == {}
+    monkeypatch.setattr(commanding, "OTHERS_MS", 0)
+    with Commanding(database_url, tmp_path, emulator) as serving:
+        serving.becomes(id, "deleted")
+        assert serving.types(id).count("deletion_requested") == 1
+    assert serving.effects()["deleted"] == {id: 1}
+
+
+def test_a_connection_without_session_is_suspected_of_its_end(serving: Commanding) -> None:
+    """A 401 about it proves nothing; the command stays open."""
+    id = serving.connect()
+    serving.provider.act(id, Action.EXPIRE)
+    serving.provider.set_manner({"expired": "SESSION_NOT_PROVIDED"})
+    serving.order(id, "delete")
+    until(lambda: serving.state(id)["expirySuspectedAt"] is not None)
+    assert serving.state(id)["status"] == "active"
+    serving.provider.set_manner({"expired": "allowed"})
+    serving.becomes(id, "deleted")
+
+
+def test_an_unproved_command_is_an_alarm(
+    serving: Commanding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Billing goes on: the connection is flagged, a metric counts it, the probe is degraded."""
+    id = serving.connect()
+    serving.provider.set_faults({"http5xx": 1})
+    serving.order(id, "delete")
+    assert "command_unproved" not in serving.state(id)["flags"]
+    monkeypatch.setattr("ledger.domain.orders.UNPROVED_AFTER_MS", -1)
+    until(lambda: "command_unproved" in serving.state(id)["flags"])
+    assert "ledger_commands_unproved 1.0" in serving.get("/metrics").text
+    until(lambda: serving.get("/readyz", token=None).json["checks"]["commands"] == "unproved")
+    ready = serving.get("/readyz", token=None)
+    assert (ready.status_code, ready.json["status"]) == (200, "degraded")
+
+
+def test_what_the_ledger_does_not_know_is_not_commanded(serving: Commanding) -> None:
+    """404, and nothing is appended; who may not command is refused."""
+    id = serving.connect()
+    end = serving.service.services.log.head()
+    assert serving.order("conn_unheard_of", "delete").status_code == 404
+    assert serving.order("conn_unheard_of", "invalidate").status_code == 404
+    for token in (READ, WRITE):
+        assert serving.order(id, "delete", token).status_code == 403
+        assert serving.order(id, "invalidate", token).status_code == 403
+    assert serving.order(id, "delete", reason=3).status_code == 422
+    assert serving.service.services.log.head() == end
+
+
+def test_without_a_key_nothing_is_commanded(database_url: str, tmp_path: Path) -> None:
+    """The answer says which setting is missing, and nothing is appended."""
+    with Serving(database_url, tmp_path) as serving:
+        serving.tell("created", "conn_1", status="active")
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        response = serving.client.delete("/api/connections/conn_1", headers=headers)
+        assert (response.status_code, response.content_type) == (503, PROBLEM)
+        assert "LEDGER_OFAUTH_API_KEY" in response.json["detail"]

@@ -1,0 +1,264 @@
+"""The provider's own calls on the ledger: programs written for OFAuth do not notice it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import onlyfans_sdk
+import pytest
+from onlyfans_sdk import account, link
+from onlyfans_sdk.models import V2AccountConnectionsGetResponse, V2LinkInitPostResponse
+
+from api.emulator.emulator import Emulator
+from api.emulator.server import EmulatorServer
+from api.emulator.world import Action, Details
+from api.server import Server
+from tests.builders import SECRET
+from tests.rebuilding import until
+from tests.serving import ADMIN, READ, WRITE, Serving
+
+KEY = "canary-provider-key"
+
+
+class Between(Serving):
+    """A service between the SDK and the provider, whose webhooks are all lost."""
+
+    def __init__(self, url: str, folder: Path, stack: ExitStack) -> None:
+        self.emulator = Emulator(
+            seed=1,
+            now=lambda: time.time_ns() // 1_000_000,
+            monotonic=time.monotonic,
+            secret=SECRET,
+            send=None,
+            api_key=KEY,
+        )
+        self.provider_url = stack.enter_context(EmulatorServer(self.emulator)).url
+        super().__init__(
+            url,
+            folder,
+            LEDGER_OFAUTH_URL=self.provider_url,
+            LEDGER_OFAUTH_API_KEY=KEY,
+            LEDGER_SWEEP_SECONDS="1000000",
+        )
+
+    def create(self, reference: str = "mia", **more: Any) -> str:
+        """Let a creator connect, of which a webhook tells."""
+        row = self.emulator.create(Details(client_reference_id=reference), **more)
+        told = {"userData": row["userData"], "permissions": row["permissions"]}
+        self.tell("created", row["id"], at=now_ms(), ref=reference, status=row["status"], **told)
+        return str(row["id"])
+
+    def sweep(self) -> None:
+        """Have a pass made, and wait for its end."""
+        id = self.post("/api/sweeps").json["id"]
+        until(lambda: self.read(f"/api/sweeps/{id}", minPosition=None)["state"] != "running")
+
+    def types(self, id: str) -> list[str]:
+        """What happened to a connection."""
+        self.position = self.service.services.log.head().position
+        items = self.read(f"/api/connections/{id}/history")["items"]
+        return [one["type"].removeprefix("connection.") for one in items]
+
+    def v2(self, method: str, path: str, token: str | None = ADMIN, **how: Any) -> Any:
+        """Make one of the provider's calls, with the header that its SDK sends."""
+        headers = {} if token is None else {"apiKey": token}
+        return self.client.open(path, method=method, headers=headers, **how)
+
+
+def now_ms() -> int:
+    """The time, milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def between(database_url: str, tmp_path: Path) -> Iterator[Between]:
+    """The service, whose first pass is done."""
+    with ExitStack() as stack:
+        serving = stack.enter_context(Between(database_url, tmp_path, stack))
+        until(
+            lambda: (
+                [p["state"] for p in serving.read("/api/sweeps", minPosition=None)["items"]]
+                == ["valid"]
+            )
+        )
+        yield serving
+
+
+@pytest.fixture
+def sdk(between: Between, monkeypatch: pytest.MonkeyPatch) -> Iterator[onlyfans_sdk.OFAuthClient]:
+    """OFAuth's official SDK, unchanged, with the ledger's address and token."""
+    import threading
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server(
+        between.service.app, "127.0.0.1", 0, new_request_id=between.service.new_request_id
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    with onlyfans_sdk.OFAuthClient(ADMIN, base_url=server.url) as client:
+        yield client
+    server.stop()
+    thread.join()
+
+
+def test_the_sdk_lists_and_iterates(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
+    """What the provider would list, in pages and filtered, as its own model."""
+    ids = [between.create(f"client-{number}") for number in range(25)]
+    between.emulator.act(ids[3], Action.EXPIRE)
+    between.sweep()
+    page = account.list_connections(sdk, limit=5)
+    assert (len(page["list"]), page["hasMore"]) == (5, True)
+    listed = [row["id"] for row in account.iter_connections(sdk, page_size=10)]
+    theirs = [row["id"] for row in between.emulator.truth()["list"]]
+    assert sorted(listed) == sorted(theirs) == sorted(ids)
+    expired = account.list_connections(sdk, status="expired")
+    read = V2AccountConnectionsGetResponse.model_validate(expired)
+    assert [row.id for row in read.list] == [ids[3]]
+
+
+def test_the_rows_are_the_provider_s(between: Between) -> None:
+    """All ten keys with the same values, newest first; on both paths."""
+    for number in range(3):
+        between.create(f"client-{number}")
+        time.sleep(0.002)
+    between.sweep()
+    theirs = between.emulator.truth()["list"]
+    for path in ("/v2/connections", "/v2/account/connections"):
+        ours = between.v2("GET", path).json
+        assert ours == {"list": theirs, "hasMore": False}
+
+
+def test_the_sdk_deletes(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
+    """The provider's answer comes back, and the ledger knows at once."""
+    id = between.create()
+    account.delete_connections(sdk, id)
+    assert between.emulator.truth()["effects"]["deleted"] == {id: 1}
+    assert account.list_connections(sdk)["list"] == []
+    assert between.types(id) == ["created", "deletion_requested", "deleted"]
+    with pytest.raises(onlyfans_sdk.OFAuthError) as caught:
+        account.delete_connections(sdk, id)
+    assert caught.value.status == 404
+
+
+def test_the_sdk_invalidates(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
+    """With the request in the history, so that the expiry has a cause."""
+    id = between.create()
+    account.invalidate_connections(sdk, id)
+    assert between.types(id) == ["created", "invalidation_requested", "expired"]
+    [row] = account.list_connections(sdk, status="expired")["list"]
+    assert row["id"] == id
+
+
+def test_the_sdk_starts_link_sessions(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
+    """At the provider's own address; the session is the client's, and pending."""
+    told = link.init_v2_link(sdk, {"clientReferenceId": "noah"})
+    V2LinkInitPostResponse.model_validate(told)
+    assert told["url"].startswith(between.provider_url)
+    between.position = between.service.services.log.head().position
+    client = between.read("/api/clients/noah")
+    assert (client["status"], len(client["linkSessions"])) == ("pending", 1)
+
+
+def test_a_session_for_an_unknown_connection_is_passed_on_and_marked(between: Between) -> None:
+    """The provider would make another connection without a word: the log says so beforehand."""
+    body = {"clientReferenceId": "noah", "connectionId": "conn_unheard_of"}
+    assert between.v2("POST", "/v2/link/init", json=body).status_code == 200
+    [event] = between.read("/api/events", type="link.requested")["items"]
+    assert (event["data"]["risk"], event["data"]["via"]) == ("unknown_target", "drop_in")
+
+
+def test_whoami_is_the_provider_s(between: Between) -> None:
+    """Asked every time."""
+    assert between.v2("GET", "/v2/account/whoami").json["id"] == between.emulator.organisation
+    between.emulator.set_faults({"http5xx": 1})
+    assert between.v2("GET", "/v2/account/whoami").status_code >= 500
+
+
+def test_an_unknown_connection_is_passed_on_and_recorded(between: Between) -> None:
+    """The provider knows better; its answer comes back as it is."""
+    answer = between.v2("DELETE", "/v2/connections/conn_unheard_of")
+    assert (answer.status_code, answer.json["type"]) == (404, "RESOURCE_NOT_FOUND")
+    assert "deletion_requested" in between.types("conn_unheard_of")
+
+
+@pytest.mark.parametrize("fault", ["lostAnswer", "lostRequest"])
+def test_an_unknown_outcome_is_503_while_retries_go_on(
+    between: Between, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the provider's form; what it did is found out later."""
+    monkeypatch.setattr("api.commanding.LOOK_S", 0.02)
+    monkeypatch.setattr("api.commanding.OTHERS_MS", 0)
+    id = between.create()
+    between.emulator.set_faults({fault: 1})
+    answer = between.v2("DELETE", f"/v2/account/connections/{id}")
+    assert (answer.status_code, answer.json["type"]) == (503, "SERVICE_UNAVAILABLE")
+    between.emulator.set_faults({})
+    until(lambda: between.emulator.truth()["effects"]["deleted"] == {id: 1})
+    until(lambda: {"deleted", "confirmed"} & set(between.types(id)) != set())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "token", "status", "kind"),
+    [
+        ("GET", "/v2/connections", None, 401, "UNAUTHORIZED"),
+        ("GET", "/v2/connections", "wrong", 401, "UNAUTHORIZED"),
+        ("GET", "/v2/connections", WRITE, 403, "FORBIDDEN"),
+        ("POST", "/v2/link/init", READ, 403, "FORBIDDEN"),
+        ("DELETE", "/v2/connections/conn_1", WRITE, 403, "FORBIDDEN"),
+        ("POST", "/v2/account/connections/conn_1/invalidate", READ, 403, "FORBIDDEN"),
+        ("GET", "/v2/connections?status=pending", ADMIN, 400, "BAD_REQUEST"),
+        ("GET", "/v2/connections?imported=maybe", ADMIN, 400, "BAD_REQUEST"),
+        ("GET", "/v2/connections?limit=ten", ADMIN, 400, "BAD_REQUEST"),
+        ("GET", "/v2/account/profile", ADMIN, 404, "ROUTE_NOT_FOUND"),
+        ("PUT", "/v2/connections", ADMIN, 404, "ROUTE_NOT_FOUND"),
+        ("GET", "/v2/connections/conn_1", ADMIN, 404, "ROUTE_NOT_FOUND"),
+    ],
+)
+def test_errors_have_the_provider_s_form(
+    between: Between, method: str, path: str, token: str | None, status: int, kind: str
+) -> None:
+    """Also those that are our own."""
+    answer = between.v2(method, path, token)
+    assert (answer.status_code, answer.json["type"]) == (status, kind)
+    assert answer.json.keys() == {"error", "type", "requestId"}
+    assert answer.content_type == "application/json"
+
+
+def test_unknown_parameters_are_ignored(between: Between) -> None:
+    """As the provider does."""
+    assert between.v2("GET", "/v2/connections?foo=bar").status_code == 200
+
+
+def test_missing_and_deleted_connections_are_not_listed(between: Between) -> None:
+    """And a connection of which nothing but a command is known is none."""
+    id = between.create()
+    between.v2("DELETE", "/v2/connections/conn_unheard_of")
+    assert [row["id"] for row in between.v2("GET", "/v2/connections").json["list"]] == [id]
+    between.tell("disconnected", id, at=now_ms() + 1)
+    assert between.v2("GET", "/v2/connections").json["list"] == []
+
+
+def test_cookies_of_a_session_are_handed_on_and_never_kept(
+    between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The body goes to the caller only."""
+    canary = "canary-session-cookie"
+    real = between.emulator.call
+
+    def with_cookie(call: Any) -> Any:
+        answer = real(call)
+        if call.path == "/v2/link/init":
+            answer.body = answer.body[:-1] + f',"cookies":"{canary}"}}'.encode()
+        return answer
+
+    monkeypatch.setattr(between.emulator, "call", with_cookie)
+    answer = between.v2("POST", "/v2/link/init", json={"clientReferenceId": "noah"})
+    assert canary in answer.text
+    log = between.service.services.log
+    rows = log.read_log(0, 1000, payloads=True)
+    kept = [row.state + (log.body(row.position) or b"") for row in rows]
+    assert not any(canary.encode() in one for one in kept)
