@@ -2,13 +2,12 @@
 
 One question at a time: what is measured is how long an answer takes, not how many fit into a
 second. The clients have 60 events each: 1,000 of the large log, chosen at random; the small one has
-no more than 25 of them, which are asked for again and again. The views are those that `serve` makes
-when it finds a log, in the order in which it was recorded.
+no more than 25 of them, which are asked for again and again. The views are as a rebuild makes them,
+and the rival's rows lie as ours do.
 """
 
 import random
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from api.history import HistoryPage
 from ledger.recorders import open_log, sqlite_path
 from projections.opening import find_store
 from projections.questions import Questions
-from tests.benchmarks import children, load, logs
+from projections.registry import PROJECTIONS
+from tests.benchmarks import children, load, logs, rebuild
 from tests.benchmarks.databases import POSTGRES, SQLITE, Place
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.load import BenchError, Load
@@ -37,7 +37,6 @@ COMPARED: Final = 20
 """For how many clients the rival must answer what ours does."""
 MOST_OF_SMALL: Final = 1.5
 MOST_OF_RAW: Final = 3.0
-PATIENCE_S: Final = 600.0
 RAW: Final = ("tests.benchmarks.rivals.raw_sql",)
 BEARER: Final = f"Bearer {children.TOKEN}"
 
@@ -66,19 +65,6 @@ class Asked:
         paths = map(_path, self.clients[:COMPARED])
         with self._serving() as address:
             return [_get(f"{address}{path}")["items"] for path in paths]
-
-    def read_all(self) -> None:
-        """Wait until the service's views have read the whole log.
-
-        Raises:
-            BenchError: they do not come to its end.
-        """
-        until = time.monotonic() + PATIENCE_S
-        with self._serving() as address:
-            while any(one["lag"] for one in _get(f"{address}/api/projections")["items"]):
-                if time.monotonic() > until:
-                    raise BenchError("The views did not come to the end of the log.")
-                time.sleep(0.2)
 
     def _serving(self) -> Any:
         log = self.folder / "server.log"
@@ -121,9 +107,8 @@ def _ours(place: Place, database: str, file: Path, events: int) -> Asked:
         shutil.copyfile(file, path)
     known = logs.longest_lived(events)
     clients = random.Random(events).sample(known, min(CLIENTS, len(known)))
-    ours = Asked(children.OURS, url, clients, place.new_folder())
-    ours.read_all()
-    return ours
+    rebuild.run_ours(url, tuple(PROJECTIONS), events)
+    return Asked(children.OURS, url, clients, place.new_folder())
 
 
 def _raw(place: Place, database: str, ours: Asked) -> Asked:

@@ -64,12 +64,14 @@ def measure(place: Place, effort: Effort) -> Iterator[Row]:
     library = median(_library(place, effort.projected) for _ in range(effort.rounds))
     for database in (SQLITE, POSTGRES):
         urls = [_url(place, database, file) for file, _ in files]
-        every = [_ours(url, tuple(PROJECTIONS), n) for url, (_, n) in zip(urls, files, strict=True)]
-        small = _ours(urls[0], BOTH, short)
+        every = [
+            run_ours(url, tuple(PROJECTIONS), n) for url, (_, n) in zip(urls, files, strict=True)
+        ]
+        small = run_ours(urls[0], BOTH, short)
         ours, theirs = [], []
         for _ in range(effort.rounds):
             theirs.append(_bare(place, urls[1], long))
-            ours.append(_ours(urls[1], BOTH, long))
+            ours.append(run_ours(urls[1], BOTH, long))
         yield from _rows(f"rebuild, {database}", ours, theirs, small, library)
         yield Row(f"rebuild, {database}", "all three views", f"{every[1].rate:,.0f}/s")
         if database == POSTGRES:
@@ -108,8 +110,12 @@ def _rows(
     yield Row(measured, "memory, MB", said, ratio=memory, most=MOST_MB)
 
 
-def _ours(url: str, names: tuple[str, ...], events: int) -> Run:
-    """Rebuild as `projections rebuild` does."""
+def run_ours(url: str, names: tuple[str, ...], events: int) -> Run:
+    """Rebuild as `projections rebuild` does.
+
+    Raises:
+        BenchError: it failed.
+    """
     with closing(generations_of(url)) as generations:
         job = Job(url, names, generations.begin(), verify=False)
         began, peak = time.monotonic(), 0.0
