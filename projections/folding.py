@@ -4,9 +4,9 @@ Everything here is a function of the log up to a position and of the arguments, 
 old question stays the same whatever comes later.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from ledger.domain.connection import Connection, Step, fold
 from ledger.domain.link_session import LinkSession, fold_link, valid_at
@@ -24,10 +24,24 @@ from projections.current_state.duplicates import billed_account, oldest_others
 from projections.history.entries import Placed, entries_of
 from projections.history.view import Wanted, with_positions
 from projections.links.document import link_views
+from projections.links.forks import Party, suspected
 from projections.passes import Passes
 
-Sharing = Callable[[Set[str], int], Iterable[str]]
-"""Gives every connection that was said, up to a position, to be of one of these accounts."""
+
+class Finding(Protocol):
+    """Finds what concerns a question in other streams than those that it is about."""
+
+    def sharing(self, accounts: Set[str], position: int) -> Iterable[str]:
+        """Give every connection that was said, up to a position, to be of one of these accounts."""
+
+    def targeted(self, births: Set[int], position: int) -> Iterable[str]:
+        """Give at least the Link sessions for a connection that were open at one of these times.
+
+        Those that were asked for up to a position; times are milliseconds UTC.
+        """
+
+    def links_of(self, reference: str, position: int) -> Iterable[str]:
+        """Give every Link session that was asked for, for a client, up to a position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +64,11 @@ class Moment:
 class Folding:
     """Folds connections from the log."""
 
-    def __init__(self, log: Log, *, stale_after_ms: int, sharing: Sharing) -> None:
+    def __init__(self, log: Log, *, stale_after_ms: int, finding: Finding) -> None:
         """Call a live connection stale when its evidence is older than `stale_after_ms`."""
         self._log = log
         self._stale_after_ms = stale_after_ms
-        self._sharing = sharing
+        self._finding = finding
 
     def connection(self, connection_id: str, moment: Moment) -> ConnectionView | None:
         """Give what is true of one connection at a moment; None when nothing was said of it."""
@@ -116,6 +130,7 @@ class Folding:
 
     def _views(self, folded: Sequence["_Folded"], moment: Moment) -> list[ConnectionView]:
         duplicates, passes = self._duplicates(folded, moment), self._passes(moment)
+        suspects = self._suspects(folded, moment)
         views = []
         for told, connection in folded:
             view = connection_view(connection)
@@ -128,6 +143,7 @@ class Folding:
                     listed_at=passes.listed_at(view.id, swept_from(view, known_at)),
                     blocked=told.trouble is not None,
                     duplicate_of=duplicates.get(view.id),
+                    fork_suspected=view.id in suspects,
                 )
             )
         return views
@@ -144,7 +160,7 @@ class Folding:
         accounts = {account for one in folded if (account := billed_account(one.connection))}
         if not accounts:
             return {}
-        others = set(self._sharing(accounts, moment.position))
+        others = set(self._finding.sharing(accounts, moment.position))
         others -= {one.connection.id for one in folded}
         everyone = [one.connection for one in (*folded, *self._fold(others, moment))]
         return oldest_others(
@@ -152,6 +168,26 @@ class Folding:
             for connection in everyone
             if (account := billed_account(connection))
         )
+
+    def _suspects(self, folded: Sequence["_Folded"], moment: Moment) -> Set[str]:
+        """Give those of these connections that are suspected to be forks at the moment."""
+        parties = [_party(one.connection) for one in folded]
+        births = {one.born_at for one in parties if one.born_at is not None}
+        found = self._finding.targeted(births, moment.position) if births else ()
+        sessions = {one.id: one for one in self.links(found, moment)}
+        targets = {one.request.connection for one in sessions.values()} - {None}
+        if not targets:
+            return set()
+        known = {
+            one.connection.id: _party(one.connection)
+            for one in self._fold(cast(Set[str], targets), moment)
+        }
+        clients = {one.client for one in (*parties, *known.values())}
+        clients |= {one.request.client for one in sessions.values()}
+        for client in clients - {None}:
+            others = self._finding.links_of(cast(str, client), moment.position)
+            sessions |= {one.id: one for one in self.links(others, moment)}
+        return suspected(parties, list(sessions.values()), known)
 
 
 class _Folded(NamedTuple):
@@ -172,6 +208,18 @@ def _valid(told: Told, moment: Moment) -> Connection | None:
     connection = fold(whole.id, said)
     # A reference that was learned later counts backwards (semantics, section 6).
     return None if connection is None else replace(connection, client=steps[-1].client)
+
+
+def _party(connection: Connection) -> Party:
+    """Give what matters of a connection when forks are looked for."""
+    return Party(
+        id=connection.id,
+        client=connection.client,
+        account=billed_account(connection),
+        status=connection.status,
+        born_at=connection_view(connection).created_at,
+        forked=connection.predecessor_id is not None,
+    )
 
 
 def _valid_link(session: LinkSession, moment: Moment) -> LinkSession | None:

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from ledger.domain.account import accounts_in
 from ledger.domain.connection import REFERENCE
 from ledger.domain.link_events import LinkRequested
+from ledger.domain.link_proof import BEFORE_MS
 from ledger.domain.words import CONNECTION, account_key, connection_of, link_of, short_id
 from ledger.recorders.base import Log
 from projections.answers import (
@@ -25,8 +26,9 @@ from projections.deliveries.projection import parked_delivery
 from projections.folding import Folding, Moment
 from projections.history.projection import History
 from projections.history.view import Wanted, bound_connections
+from projections.links.forks import LONGEST_MS
 from projections.links.projection import Links
-from projections.links.view import ids_of_client
+from projections.links.view import ids_of_client, targeted
 from projections.store import Store
 
 T = TypeVar("T")
@@ -45,7 +47,7 @@ class LogQuestions(Histories):
         """Call a live connection stale when its evidence is older than `stale_after_ms`."""
         self._log = log
         self._store = store
-        self._folding = Folding(log, stale_after_ms=stale_after_ms, sharing=self._sharing)
+        self._folding = Folding(log, stale_after_ms=stale_after_ms, finding=self)
 
     def client(
         self,
@@ -58,7 +60,7 @@ class LogQuestions(Histories):
         """Give what is true of a client; None when no claim and no Link session ever named it."""
         moment = self._moment(now_ms, as_of_us, valid_at_ms)
         ids = self._bound(reference, moment.position)
-        links = self._links(reference, moment.position)
+        links = self.links_of(reference, moment.position)
         if not ids and not links:
             return None
         view = self._folding.client(reference, ids, links, moment)
@@ -85,7 +87,7 @@ class LogQuestions(Histories):
     ) -> Answer[Page[HistoryEntry]] | None:
         position = self._position(as_of_us)
         ids = self._bound(reference, position)
-        if not ids and not self._links(reference, position):
+        if not ids and not self.links_of(reference, position):
             return None
         page = self._folding.client_history(reference, ids, position, wanted)
         return self._answer(page, position, History)
@@ -151,20 +153,37 @@ class LogQuestions(Histories):
                     ids.add(statement.claim.connection_id)
         return ids
 
-    def _links(self, reference: str, position: int) -> list[str]:
-        """Give every Link session that was asked for, for a client, up to a position."""
+    def links_of(self, reference: str, position: int) -> list[str]:
+        """See `projections.folding.Finding`."""
         found: list[str] = []
         if self._store is not None:
             with self._store.reading() as session:
                 found = ids_of_client(session, reference, position)
-        for told in self._tail(Links.name, position, LinkRequested.NAME):
-            requested = told.facts[0].event if told.facts else None
-            if isinstance(requested, LinkRequested) and requested.client == reference:
-                found.append(link_of(told.stream))
+        return found + [link for link, asked in self._asked(position) if asked.client == reference]
+
+    def targeted(self, births: Set[int], position: int) -> set[str]:
+        """See `projections.folding.Finding`."""
+        found: set[str] = set()
+        if self._store is not None:
+            with self._store.reading() as session:
+                found = targeted(session, births, position)
+        for link, asked in self._asked(position):
+            since = asked.observed - BEFORE_MS
+            if asked.connection is not None and any(
+                since <= born_at <= asked.observed + LONGEST_MS for born_at in births
+            ):
+                found.add(link)
         return found
 
-    def _sharing(self, accounts: Set[str], position: int) -> set[str]:
-        """Give every connection that a claim up to a position said to be of these accounts."""
+    def _asked(self, position: int) -> Iterator[tuple[str, LinkRequested]]:
+        """Give the Link sessions that were asked for after the views stopped reading."""
+        for told in self._tail(Links.name, position, LinkRequested.NAME):
+            asked = told.facts[0].event if told.facts else None
+            if isinstance(asked, LinkRequested):
+                yield link_of(told.stream), asked
+
+    def sharing(self, accounts: Set[str], position: int) -> set[str]:
+        """See `projections.folding.Finding`."""
         ids: set[str] = set()
         if self._store is not None:
             keys = [account_key(account, self._log.key) for account in accounts]

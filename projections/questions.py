@@ -58,7 +58,7 @@ class Questions(Histories):
         self._log = log
         self._store = store
         self._stale_after_ms = stale_after_ms
-        self._folding = Folding(log, stale_after_ms=stale_after_ms, sharing=self._sharing)
+        self._folding = Folding(log, stale_after_ms=stale_after_ms, finding=_Finding(log, store))
 
     @contextmanager
     def held(self) -> Iterator["Questions"]:
@@ -259,11 +259,6 @@ class Questions(Histories):
         """Say how far the live views have come, and what blocks them."""
         return progress_of(self._store, self._log.key)
 
-    def _sharing(self, accounts: Set[str], position: int) -> set[str]:
-        keys = [account_key(account, self._log.key) for account in accounts]
-        with self._store.reading() as session:
-            return current.stated_of(session, keys, position)
-
     def _now(self, session: Session, position: int, now_ms: int) -> current.CurrentConnections:
         passes = Passes(self._log, position)
         return current.CurrentConnections(
@@ -279,6 +274,27 @@ class Questions(Histories):
         self, value: T, position: int, session: Session, projection: str = CurrentState.name
     ) -> Answer[T]:
         return Answer(value, position, projection, VERSIONS[projection], session.generation)
+
+
+class _Finding:
+    """Finds in the views what the past rests on; see `projections.folding.Finding`."""
+
+    def __init__(self, log: Log, store: Reads) -> None:
+        self._log = log
+        self._store = store
+
+    def sharing(self, accounts: Set[str], position: int) -> set[str]:
+        keys = [account_key(account, self._log.key) for account in accounts]
+        with self._store.reading() as session:
+            return current.stated_of(session, keys, position)
+
+    def targeted(self, births: Set[int], position: int) -> set[str]:
+        with self._store.reading() as session:
+            return links.targeted(session, births, position)
+
+    def links_of(self, reference: str, position: int) -> list[str]:
+        with self._store.reading() as session:
+            return links.ids_of_client(session, reference, position)
 
 
 class _Held:

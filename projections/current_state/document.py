@@ -11,6 +11,7 @@ from ledger.domain.orders import UNPROVED, open_orders, unproved_before
 from ledger.domain.status import Status
 from projections.answers import ClientView, ConnectionView, LinkView
 from projections.links.document import status_by_links
+from projections.links.forks import FLAG
 from projections.times import source_of
 
 BEST_FIRST: Final = (Status.ACTIVE, Status.AWAITING_2FA, Status.EXPIRED)
@@ -77,11 +78,13 @@ def at_moment(
     listed_at: int | None = None,
     blocked: bool = False,
     duplicate_of: str | None = None,
+    fork_suspected: bool = False,
 ) -> ConnectionView:
     """Say of a view what its own stream does not tell: how it stands at a moment, among others.
 
     That is whether it is stale, given when a pass listed it last, whether a command is not proved
-    for too long, whether its stream is blocked, and whose duplicate it is.
+    for too long, whether its stream is blocked, whose duplicate it is, and whether it may be a
+    fork.
     """
     evidence_at, source = view.last_evidence_at, view.last_evidence_source
     if listed_at is not None and listed_at > evidence_at:
@@ -90,6 +93,8 @@ def at_moment(
     more = ["blocked"] if blocked else []
     if view.asked_at is not None and view.asked_at < unproved_before(moment_ms):
         more.append(UNPROVED)
+    if fork_suspected:
+        more.append(FLAG)
     return replace(
         view,
         last_evidence_at=evidence_at,

@@ -1,8 +1,8 @@
 """The questions that the rows of current connections answer."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -12,6 +12,8 @@ from projections.answers import ConnectionView, Cursor, DuplicateGroup, Page
 from projections.current_state.document import age, at_moment
 from projections.current_state.projection import NO_ACCOUNT
 from projections.errors import AmbiguousConnection, UnknownConnection
+from projections.links import view as links
+from projections.links.forks import Party, suspected
 from projections.passes import Passes
 from projections.store import Session, among
 
@@ -152,6 +154,7 @@ class CurrentConnections:
         # Chosen before anything is looked up for them: else that is done for all that are sorted.
         chosen = f"SELECT * FROM current_state{{g}} c WHERE {where} {tail}"
         rows = self._session.rows(f"{_SELECT} FROM ({chosen}) c {_BLOCKED} ORDER BY c.id", params)
+        suspects = self._suspects([row["id"] for row in rows])
         return [
             (
                 row["account"],
@@ -162,10 +165,44 @@ class CurrentConnections:
                     listed_at=self._passes.listed_at(row["id"], row["swept_from"]),
                     blocked=bool(row["blocked"]),
                     duplicate_of=row["duplicate_of"],
+                    fork_suspected=row["id"] in suspects,
                 ),
             )
             for row in rows
         ]
+
+    def _suspects(self, ids: Collection[str]) -> Set[str]:
+        """Give those of these connections that are suspected to be forks."""
+        sessions = {one.id: one for one in links.targeted_around(self._session, ids)}
+        targets = {one.request.connection for one in sessions.values()} - {None}
+        if not targets:
+            return set()
+        parties, known = self._parties(ids), self._parties(cast(set[str], targets))
+        clients = {one.client for one in (*parties, *known)}
+        clients |= {one.request.client for one in sessions.values()}
+        for client in clients - {None}:
+            others = links.of_client(self._session, cast(str, client))
+            sessions |= {one.id: one for one in others}
+        return suspected(parties, list(sessions.values()), {one.id: one for one in known})
+
+    def _parties(self, ids: Iterable[str]) -> list[Party]:
+        """Give what matters of connections when forks are looked for."""
+        found = []
+        for where, params in among("id", ids):
+            query = f"SELECT account, document FROM current_state{{g}} WHERE {where}"
+            for row in self._session.rows(query, params):
+                view = _decode(row["document"])
+                found.append(
+                    Party(
+                        id=view.id,
+                        client=view.client_reference_id,
+                        account=row["account"],
+                        status=view.status,
+                        born_at=view.created_at,
+                        forked=view.predecessor_id is not None,
+                    )
+                )
+        return found
 
 
 def clients_of(session: Session, ids: Iterable[str]) -> set[str]:

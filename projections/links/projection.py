@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.domain.link_proof import AFTER_MS, named
+from ledger.domain.link_proof import AFTER_MS, BEFORE_MS, named
 from ledger.domain.link_session import LinkSession, fold_link
 from ledger.domain.words import LINK, link_of
 from projections.base import Params, Table, Write
@@ -18,22 +18,24 @@ SESSIONS: Final = Table(
     client_ref {text},
     target_id {text},
     named_id {text},
-    requested_at BIGINT NOT NULL,
+    open_from BIGINT NOT NULL,
     open_until BIGINT NOT NULL,
     completed SMALLINT NOT NULL,
     document TEXT NOT NULL""",
     key=("link_id",),
     indexes={
         "client": ("client_ref", "position"),
-        "target": ("target_id", "requested_at"),
+        "target": ("target_id",),
         "named": ("named_id",),
-        "open": ("completed", "open_until"),
+        "completed": ("completed",),
+        "open": ("open_until",),
     },
 )
+"""From `open_from` to `open_until` a connection may come to life by it, milliseconds UTC: never
+before the provider has opened it."""
 UPSERT: Final = """INSERT INTO link_sessions{g}
-    (link_id, position, client_ref, target_id, named_id, requested_at, open_until, completed,
-     document)
-    VALUES (:link_id, :position, :client_ref, :target_id, :named_id, :requested_at, :open_until,
+    (link_id, position, client_ref, target_id, named_id, open_from, open_until, completed, document)
+    VALUES (:link_id, :position, :client_ref, :target_id, :named_id, :open_from, :open_until,
             :completed, :document)
     ON CONFLICT (link_id) DO UPDATE SET named_id = excluded.named_id,
     open_until = excluded.open_until, completed = excluded.completed,
@@ -70,8 +72,8 @@ def _row(session: LinkSession, position: int) -> Params:
         "client_ref": session.request.client,
         "target_id": session.request.connection,
         "named_id": named(session),
-        "requested_at": session.request.observed,
-        "open_until": session.ends_at + AFTER_MS,
+        "open_from": session.request.observed - BEFORE_MS,
+        "open_until": 0 if session.started is None else session.ends_at + AFTER_MS,
         "completed": int(session.completed is not None),
         "document": _encode(session).decode(),
     }

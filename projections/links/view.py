@@ -1,13 +1,17 @@
 """The questions that the rows of Link sessions answer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import msgspec
 
 from ledger.domain.link_session import LinkSession
+from projections.links.forks import LONGEST_MS
 from projections.store import Session, among
 
+_OPEN: Final = (
+    "open_until >= {at} AND open_until <= {at} + :longest AND open_from <= {at}"  # as `is_open`
+)
 _decode: Final = msgspec.json.Decoder(LinkSession).decode
 
 
@@ -24,6 +28,33 @@ def ids_of_client(session: Session, reference: str, up_to: int) -> list[str]:
     )
     rows = session.rows(query, {"client": reference, "up_to": up_to})
     return [row["link_id"] for row in rows]
+
+
+def targeted(session: Session, births: Iterable[int], up_to: int) -> set[str]:
+    """Give the ids of the sessions for a connection that were open at one of these times.
+
+    Only those that were asked for up to a position; times are milliseconds UTC.
+    """
+    found: set[str] = set()
+    for born_at in births:
+        query = f"""SELECT link_id FROM link_sessions{{g}} WHERE {_OPEN.format(at=":born_at")}
+            AND target_id IS NOT NULL AND position <= :up_to"""
+        params = {"born_at": born_at, "up_to": up_to, "longest": LONGEST_MS}
+        found.update(row["link_id"] for row in session.rows(query, params))
+    return found
+
+
+def targeted_around(session: Session, connections: Collection[str]) -> list[LinkSession]:
+    """Give the sessions that were for another connection and open when one of these was born."""
+    found: dict[str, LinkSession] = {}
+    for where, params in among("id", connections):
+        query = f"""SELECT s.document FROM current_state{{g}} y JOIN link_sessions{{g}} s
+            ON {_OPEN.format(at="y.born_at")} AND s.target_id IS NOT NULL AND s.target_id <> y.id
+            WHERE y.{where}"""
+        for row in session.rows(query, params | {"longest": LONGEST_MS}):
+            one = _decode(row["document"])
+            found[one.id] = one
+    return list(found.values())
 
 
 def unproved(session: Session) -> list[LinkSession]:

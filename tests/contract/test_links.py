@@ -12,7 +12,16 @@ from ledger.domain.words import link_stream
 from projections.answers import ClientView
 from projections.log_questions import LogQuestions
 from tests.builders import counting_entropy
-from tests.given import MINUTE, NOON, SECOND, as_statement, created, disconnected, expired
+from tests.given import (
+    MINUTE,
+    NOON,
+    SECOND,
+    active,
+    as_statement,
+    created,
+    disconnected,
+    expired,
+)
 from tests.linked import CLIENT, HOUR, LINK, asked, cancelled, failed, lives, opened, proved, said
 from tests.projected import DAY_MS, Views, about, dump
 
@@ -173,6 +182,88 @@ def test_all_ways_to_ask_agree_and_old_answers_stay(views: Linked, seed: int) ->
     assert len(remembered) > 10
     for moment, found in remembered:
         assert [views.client(0, c, **moment) for c in ("user_1", "user_2", "nobody")] == found
+
+
+# forks that nobody reported
+
+
+def flags(views: Linked, connection: str, at: int = 0, **moment: Any) -> tuple[str, ...]:
+    """The flags of a connection; all ways to ask must agree."""
+    views.catch_up()
+    found = []
+    for questions in (views.questions, views.from_log, views.alone):
+        answer = questions.connection(connection, now_ms=NOON + at, **moment)
+        assert answer is not None
+        found.append(answer.value)
+    assert found[1:] == found[:1] * 2
+    page = views.questions.connections(now_ms=NOON + at, limit=99).value.items
+    assert moment or found[0] in page
+    return found[0].flags
+
+
+def test_a_fork_is_suspected_as_long_as_the_other_connection_is_not_active(views: Linked) -> None:
+    """It is computed when somebody asks, for now and for any time."""
+    views.tell(as_statement(created(at=-HOUR, client=CLIENT)), as_statement(expired(at=-MINUTE)))
+    views.link(asked(connection="conn_abc123"))
+    before = views.log.head().recorded_at
+    views.link(opened())
+    born = about("conn_new", as_statement(created(at=5 * MINUTE, client=CLIENT)))
+    views.tell(born)
+    suspicious = views.log.head().recorded_at
+    assert flags(views, "conn_new") == ("fork_suspected",)
+    assert flags(views, "conn_abc123") == ()
+    client = views.client(HOUR)
+    assert client is not None
+    assert [one.flags for one in client.connections] == [(), ("fork_suspected",)]
+    views.tell(as_statement(active(at=10 * MINUTE)))
+    assert flags(views, "conn_new") == ()
+    assert flags(views, "conn_new", as_of_us=suspicious) == ("fork_suspected",)
+    assert flags(views, "conn_new", valid_at_ms=NOON + 9 * MINUTE) == ("fork_suspected",)
+    assert flags(views, "conn_new", valid_at_ms=NOON + 10 * MINUTE) == ()
+    views.client(HOUR, as_of_us=before)
+
+
+def test_a_fork_is_suspected_of_another_client_with_the_same_upstream_account(
+    views: Linked,
+) -> None:
+    """Whose the account is, is the strongest sign."""
+    views.tell(
+        as_statement(created(at=-HOUR, client=CLIENT, user={"id": "7"})),
+        as_statement(expired(at=-MINUTE)),
+        about("conn_new", as_statement(created(at=MINUTE, client="user_2", user={"id": "7"}))),
+        about("conn_other", as_statement(created(at=MINUTE, client="user_2", user={"id": "8"}))),
+    )
+    views.link(asked(connection="conn_abc123"))
+    views.link(opened())
+    assert flags(views, "conn_new") == ("fork_suspected",)
+    assert flags(views, "conn_other") == ()
+
+
+def test_all_ways_to_ask_agree_on_suspicions(views: Linked) -> None:
+    """Many connections are born while many sessions are open, some of one account."""
+    random, suspicious = Random(5), 0
+    names = [f"conn_{number}" for number in range(12)]
+    for number, name in enumerate(names):
+        at = number * 10 * MINUTE
+        client = random.choice(("user_1", "user_2", None))
+        told = created(at=at, client=client, user={"id": str(random.randrange(2))})
+        views.tell(about(name, as_statement(told)))
+        if random.random() < 0.7:
+            views.tell(about(name, as_statement(expired(at=at + MINUTE))))
+        target = random.choice([*names[:number], "conn_x", None])
+        link = f"link_{number:024x}"
+        whose = random.choice(("user_1", "user_2", None))
+        views.link(asked(at + MINUTE, whose, connection=target), link=link)
+        if random.random() < 0.9:
+            views.link(opened(at + MINUTE, random.choice((None, HOUR, 15 * MINUTE))), link=link)
+    for name in names:
+        suspicious += "fork_suspected" in flags(views, name)
+        moment = NOON + random.randrange(2 * HOUR)
+        head = views.log.head().recorded_at
+        flags(views, names[0], as_of_us=head, valid_at_ms=max(moment, NOON))
+    assert 0 < suspicious < len(names)
+    for client in ("user_1", "user_2"):
+        views.client(5 * HOUR, client)
 
 
 # the status of a client
