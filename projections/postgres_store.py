@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -38,6 +38,12 @@ DOWN: Final = "PostgreSQL did not answer about the views ({}); check that it run
 class PostgresSession(Session):
     """A transaction that sends the rows of one INSERT together."""
 
+    def __init__(self, *given: Any) -> None:
+        """See `Session`."""
+        super().__init__(*given)
+        self._types: dict[str, list[int]] = {}
+        """By statement: the types of the columns that it loads."""
+
     def run_many(self, sql: str, many: Sequence[Params]) -> None:
         """Execute one statement with each set of parameters.
 
@@ -59,7 +65,12 @@ class PostgresSession(Session):
         """See `Session`."""
         insert = Insert.of(self._dialect(sql))
         columns = ", ".join(insert.columns)
-        with self.cursor.copy(f"COPY {insert.table} ({columns}) FROM STDIN") as copy:
+        if sql not in self._types:
+            described = self.cursor.execute(f"SELECT {columns} FROM {insert.table} LIMIT 0")
+            self._types[sql] = [column.type_code for column in described.description]
+        into = f"COPY {insert.table} ({columns}) FROM STDIN (FORMAT BINARY)"
+        with self.cursor.copy(into) as copy:
+            copy.set_types(self._types[sql])
             for row in many:
                 copy.write_row(row)
 

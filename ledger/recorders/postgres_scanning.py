@@ -19,6 +19,8 @@ SETTINGS: Final = {
 }
 """Both tables are wanted, and lie in the order of their positions: so they are read side by side. A
 hash of all payloads would be written to disk and read again."""
+FETCHED: Final = 4 * PORTION
+"""How many events make a trip to the server worth it."""
 _NAMED: Final = "(e.originator_id >= %s AND e.originator_id < %s)"
 _COUNT: Final = f"SELECT COUNT(*) FROM stored_events e WHERE {_NAMED} AND e.notification_id <= %s"
 _NUMBERED: Final = (
@@ -73,5 +75,6 @@ class PostgresScanning(ABC):
 
 
 def _portions(cursor: ServerCursor[tuple[Any, ...]]) -> Iterator[list[StoredRow]]:
-    while rows := cursor.fetchmany(PORTION):
-        yield stored_rows(rows)
+    while rows := cursor.fetchmany(FETCHED):
+        for first in range(0, len(rows), PORTION):
+            yield stored_rows(rows[first : first + PORTION])
