@@ -1,5 +1,6 @@
 """The emulator on an address: HTTP in front of it, threads behind it."""
 
+import contextlib
 import logging
 import socket
 import threading
@@ -68,7 +69,8 @@ class EmulatorServer:
         self.emulator.stop()
         self._server.task_dispatcher.shutdown()
         # sockets are closed on the thread that selects them, else it selects closed ones
-        self._server.trigger.pull_trigger(self._close_all)
+        with contextlib.suppress(OSError):  # when the loop has ended by itself, it is closed
+            self._server.trigger.pull_trigger(self._close_all)
         self._thread.join()
 
     def _close_all(self) -> None:

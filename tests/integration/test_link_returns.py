@@ -34,8 +34,11 @@ FOREIGN: Final = "conn_foreign"
 
 
 @pytest.fixture
-def linking(database_url: str, tmp_path: Path) -> Iterator[Linking]:
-    """A service whose provider is never asked."""
+def linking(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Linking]:
+    """A service whose provider is never asked: nor for its list, which would be written down."""
+    monkeypatch.setattr("api.sweeping.Sweeping.start", lambda _: None)
     with Linking(database_url, tmp_path, "http://127.0.0.1:9") as made:
         assert made.deliver(webhook(connection=FOREIGN, ref=OTHER)).status_code == 204
         yield made
