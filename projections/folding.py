@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, cast
 
+from ledger.domain.account import account_of
 from ledger.domain.connection import Connection, Step, fold
 from ledger.domain.link_session import LinkSession, fold_link, valid_at
 from ledger.domain.words import connection_stream, link_of, link_stream
@@ -215,7 +216,7 @@ def _party(connection: Connection) -> Party:
     return Party(
         id=connection.id,
         client=connection.client,
-        account=billed_account(connection),
+        account=account_of(connection),
         status=connection.status,
         born_at=connection_view(connection).created_at,
         forked=connection.predecessor_id is not None,

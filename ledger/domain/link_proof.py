@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ledger.domain.connection import Connection, Step
-from ledger.domain.link_session import LinkSession, ReportStatus
+from ledger.domain.link_session import LinkSession
 from ledger.domain.status import Status
 
 AFTER_MS: Final = 5 * 60_000
@@ -40,14 +40,8 @@ def is_open(session: LinkSession, at: int) -> bool:
     return session.started is not None and began <= at <= session.ends_at + AFTER_MS
 
 
-def named(session: LinkSession) -> str | None:
-    """Give the id of the connection that a browser named as the outcome."""
-    report = session.report
-    return report.connection if report and report.status == ReportStatus.SUCCESS else None
-
-
 def proofs(sessions: Sequence[LinkSession], connections: Mapping[str, Connection]) -> list[Proof]:
-    """Give what proves those of these sessions that are not completed yet.
+    """Give what proves those of these sessions that are not proved yet.
 
     They must be all sessions of a client; `connections` by id are all of the client's, and those
     that the sessions name. A time at which a connection came to life proves one session only,
@@ -60,9 +54,9 @@ def proofs(sessions: Sequence[LinkSession], connections: Mapping[str, Connection
             proof
             for connection in _candidates(session, connections)
             if (proof := _prove(session, connection)) is not None
-            and (named(session) or (proof.connection, proof.proved_at) not in taken)
+            and (session.named or (proof.connection, proof.proved_at) not in taken)
         ]
-        if session.completed is None and len(candidates) == 1:
+        if not session.is_proved and len(candidates) == 1:
             proof = _with_fork(candidates[0], connections)
             taken.add((proof.connection, proof.proved_at))
             found.append(proof)
@@ -77,14 +71,14 @@ def _with_fork(proof: Proof, known: Mapping[str, Connection]) -> Proof:
 
 
 def _certain_first(session: LinkSession) -> tuple[int, int, str]:
-    certain = 0 if named(session) else 1 if session.request.connection else 2
+    certain = 0 if session.named else 1 if session.request.connection else 2
     return certain, -session.request.observed, session.id
 
 
 def _candidates(
     session: LinkSession, connections: Mapping[str, Connection]
 ) -> Iterable[Connection]:
-    only = named(session) or session.request.connection
+    only = session.named or session.request.connection
     if only is not None:
         one = connections.get(only)
         return [one] if one is not None and _may_be_of(session, one) else []
@@ -99,7 +93,7 @@ def _may_be_of(session: LinkSession, connection: Connection) -> bool:
 
 
 def _prove(session: LinkSession, connection: Connection) -> Proof | None:
-    certain = connection.id == named(session)
+    certain = connection.id == session.named
     for step in connection.steps:
         at = _when(step)
         if not is_open(session, at):
@@ -107,7 +101,14 @@ def _prove(session: LinkSession, connection: Connection) -> Proof | None:
         # Of the one that is named a word is enough; the webhook of its expiry may be lost.
         if (certain and step.claim.status is Status.ACTIVE) or _awakes(session, connection, step):
             return Proof(session, connection.id, at)
+    born = connection.created_at
+    if certain and born is not None and is_open(session, born) and _was_active(connection):
+        return Proof(session, connection.id, born)  # so the webhooks of that time were lost
     return None
+
+
+def _was_active(connection: Connection) -> bool:
+    return any(step.claim.status is Status.ACTIVE for step in connection.steps)
 
 
 def _awakes(session: LinkSession, connection: Connection, step: Step) -> bool:

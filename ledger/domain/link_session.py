@@ -84,6 +84,20 @@ class LinkSession:
         end = self.started.observed + ASSUMED_LIFE_MS if named is None else named
         return min(end, self.request.observed + LONGEST_LIFE_MS)
 
+    @property
+    def named(self) -> str | None:
+        """Id of the connection that a browser named as the outcome; None when none did."""
+        report = self.report
+        return report.connection if report and report.status == ReportStatus.SUCCESS else None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a connection proved it, and no browser names another one.
+
+        The connection that it was for may come to life by itself before the browser comes back.
+        """
+        return self.completed is not None and self.named in (None, self.completed.connection)
+
     def state(self, at: int) -> LinkState:
         """Say where it stands at a time; a proof wins over whatever a browser said."""
         if self.completed is not None:
@@ -172,7 +186,8 @@ def _may_follow(session: LinkSession | None, event: LinkEvent) -> bool:
         case LinkReported():
             return session.awaits_report(event.observed)
         case LinkCompleted():
-            return session.started is not None and unproved
+            again = not session.is_proved and event.connection == session.named
+            return session.started is not None and (unproved or again)
         case LinkFailed() | LinkCancelled():
             return unproved and session.failed is None and session.cancelled is None
     return False

@@ -14,8 +14,12 @@ def billed_account(connection: Connection) -> str | None:
 
     One that is deleted or imported cannot, nor one whose account nobody has told.
     """
-    imported = connection.fields.get("imported") is True
-    return account_of(connection) if connection.live and not imported else None
+    return account_of(connection) if is_billed(connection) else None
+
+
+def is_billed(connection: Connection) -> bool:
+    """Tell whether a connection is billed, for whatever account."""
+    return connection.live and connection.fields.get("imported") is not True
 
 
 def oldest_others(billed: Iterable[tuple[str, ConnectionView]]) -> dict[str, str]:

@@ -5,13 +5,13 @@ from typing import Final
 
 import msgspec
 
-from ledger.domain.account import accounts_in
+from ledger.domain.account import account_of, accounts_in
 from ledger.domain.words import CONNECTION, account_key, connection_of, short_id
 from projections.answers import ConnectionView
 from projections.base import Params, Table, Write
 from projections.batch import Told
 from projections.current_state.document import born_at, connection_view, swept_from
-from projections.current_state.duplicates import billed_account
+from projections.current_state.duplicates import is_billed
 
 CONNECTIONS: Final = Table(
     "current_state",
@@ -20,6 +20,7 @@ CONNECTIONS: Final = Table(
     client_ref {text},
     status {text},
     last_evidence_at BIGINT NOT NULL,
+    upstream {text},
     account {text},
     born_at BIGINT NOT NULL,
     swept_from BIGINT NOT NULL,
@@ -34,7 +35,8 @@ CONNECTIONS: Final = Table(
         "age": ("born_at", "id"),
     },
 )
-"""`account` is the key of the account that it is billed for, else null; `last_evidence_at` that of
+"""`upstream` is the key of the account that it is or was of, `account` the same as long as it is
+billed for that, else null; `last_evidence_at` that of
 its own evidence; passes that began after the position `swept_from` keep it fresh too; `asked_at` is
 when the oldest command was asked for that is not proved to be done, else null."""
 ACCOUNTS: Final = Table(
@@ -47,13 +49,13 @@ ACCOUNTS: Final = Table(
 )
 """Every account that a connection was ever said to be of: what is asked about the past needs it."""
 UPSERT: Final = """INSERT INTO current_state{g}
-    (id, short_id, client_ref, status, last_evidence_at, account, born_at, swept_from,
+    (id, short_id, client_ref, status, last_evidence_at, upstream, account, born_at, swept_from,
      missing_since, asked_at, imported, document)
-    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :account, :born_at,
+    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :upstream, :account, :born_at,
             :swept_from, :missing_since, :asked_at, :imported, :document)
     ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
-    last_evidence_at = excluded.last_evidence_at, account = excluded.account,
-    born_at = excluded.born_at, swept_from = excluded.swept_from,
+    last_evidence_at = excluded.last_evidence_at, upstream = excluded.upstream,
+    account = excluded.account, born_at = excluded.born_at, swept_from = excluded.swept_from,
     missing_since = excluded.missing_since, asked_at = excluded.asked_at,
     imported = excluded.imported, document = excluded.document"""
 FORGET: Final = "DELETE FROM accounts{g} WHERE connection_id = :connection_id"
@@ -81,7 +83,7 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 6
+    version = 7
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
     statements: Sequence[str] = (UPSERT, FORGET, STATE)
@@ -96,7 +98,8 @@ class CurrentState:
         connection = told.connection
         if connection is None:
             return
-        view, account = connection_view(connection), billed_account(connection)
+        view, upstream = connection_view(connection), account_of(connection)
+        key = None if upstream is None else account_key(upstream, self._key)
         yield Write(
             UPSERT,
             {
@@ -105,7 +108,8 @@ class CurrentState:
                 "client_ref": view.client_reference_id,
                 "status": view.status,
                 "last_evidence_at": view.last_evidence_at,
-                "account": None if account is None else account_key(account, self._key),
+                "upstream": key,
+                "account": key if is_billed(connection) else None,
                 "born_at": born_at(view),
                 "swept_from": swept_from(view, told.facts[0].position),
                 "missing_since": view.missing_since,

@@ -189,14 +189,14 @@ class CurrentConnections:
         """Give what matters of connections when forks are looked for."""
         found = []
         for where, params in among("id", ids):
-            query = f"SELECT account, document FROM current_state{{g}} WHERE {where}"
+            query = f"SELECT upstream, document FROM current_state{{g}} WHERE {where}"
             for row in self._session.rows(query, params):
                 view = _decode(row["document"])
                 found.append(
                     Party(
                         id=view.id,
                         client=view.client_reference_id,
-                        account=row["account"],
+                        account=row["upstream"],
                         status=view.status,
                         born_at=view.created_at,
                         forked=view.predecessor_id is not None,

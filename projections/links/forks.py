@@ -23,7 +23,7 @@ class Party(NamedTuple):
     id: str
     client: str | None
     account: str | None
-    """Tells the upstream account that it is billed for, in whatever form; None when unknown."""
+    """Tells the upstream account that it is, or was, of, in whatever form; None when unknown."""
     status: str | None
     born_at: int | None
     """Milliseconds since the epoch, UTC."""

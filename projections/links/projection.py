@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.domain.link_proof import AFTER_MS, BEFORE_MS, named
+from ledger.domain.link_proof import AFTER_MS, BEFORE_MS
 from ledger.domain.link_session import LinkSession, fold_link
 from ledger.domain.words import LINK, link_of
 from projections.base import Params, Table, Write
@@ -20,25 +20,25 @@ SESSIONS: Final = Table(
     named_id {text},
     open_from BIGINT NOT NULL,
     open_until BIGINT NOT NULL,
-    completed SMALLINT NOT NULL,
+    proved SMALLINT NOT NULL,
     document TEXT NOT NULL""",
     key=("link_id",),
     indexes={
         "client": ("client_ref", "position"),
         "target": ("target_id",),
         "named": ("named_id",),
-        "completed": ("completed",),
+        "proved": ("proved",),
         "open": ("open_until",),
     },
 )
 """From `open_from` to `open_until` a connection may come to life by it, milliseconds UTC: never
 before the provider has opened it."""
 UPSERT: Final = """INSERT INTO link_sessions{g}
-    (link_id, position, client_ref, target_id, named_id, open_from, open_until, completed, document)
+    (link_id, position, client_ref, target_id, named_id, open_from, open_until, proved, document)
     VALUES (:link_id, :position, :client_ref, :target_id, :named_id, :open_from, :open_until,
-            :completed, :document)
+            :proved, :document)
     ON CONFLICT (link_id) DO UPDATE SET named_id = excluded.named_id,
-    open_until = excluded.open_until, completed = excluded.completed,
+    open_until = excluded.open_until, proved = excluded.proved,
     document = excluded.document"""
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -48,7 +48,7 @@ class Links:
     """Where each Link session stands."""
 
     name = "links"
-    version = 1
+    version = 2
     streams: tuple[str, ...] = (LINK,)
     tables: Sequence[Table] = (SESSIONS,)
     statements: Sequence[str] = (UPSERT,)
@@ -71,9 +71,9 @@ def _row(session: LinkSession, position: int) -> Params:
         "position": position,
         "client_ref": session.request.client,
         "target_id": session.request.connection,
-        "named_id": named(session),
+        "named_id": session.named,
         "open_from": session.request.observed - BEFORE_MS,
         "open_until": 0 if session.started is None else session.ends_at + AFTER_MS,
-        "completed": int(session.completed is not None),
+        "proved": int(session.is_proved),
         "document": _encode(session).decode(),
     }

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from ledger.domain.connection import Connection
-from ledger.domain.link_proof import Proof, named, proofs
+from ledger.domain.link_proof import Proof, proofs
 from ledger.domain.link_session import LinkSession
 from ledger.domain.words import CONNECTION, LINK, connection_of, connection_stream, link_of
 from ledger.recorders.base import Log
@@ -31,7 +31,7 @@ class Proving:
         self._store = store
 
     def all(self) -> list[Proof]:
-        """Give the proofs of all sessions that are not completed yet."""
+        """Give the proofs of all sessions that are not proved yet."""
         with self._store.reading() as session:
             unproved = view.unproved(session)
         return self._prove(unproved)
@@ -56,7 +56,7 @@ class Proving:
                 ids = _concerned(session, client, sessions)
             found |= {one.session.id: one for one in proofs(sessions, self._folded(ids))}
         for one in alone:
-            ids = {id_ for id_ in (named(one), one.request.connection) if id_ is not None}
+            ids = {id_ for id_ in (one.named, one.request.connection) if id_ is not None}
             found |= {proof.session.id: proof for proof in proofs([one], self._folded(ids))}
         return list(found.values())
 
@@ -70,7 +70,7 @@ class Proving:
 def _concerned(session: Session, client: str, sessions: Iterable[LinkSession]) -> set[str]:
     ids = set(bound_connections(session, client, _EVER))
     for one in sessions:
-        ids |= {id_ for id_ in (named(one), one.request.connection) if id_ is not None}
+        ids |= {id_ for id_ in (one.named, one.request.connection) if id_ is not None}
     return ids
 
 

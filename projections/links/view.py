@@ -58,8 +58,8 @@ def targeted_around(session: Session, connections: Collection[str]) -> list[Link
 
 
 def unproved(session: Session) -> list[LinkSession]:
-    """Give the sessions that were not completed."""
-    return _sessions(session, "completed = 0", {})
+    """Give the sessions that are not proved."""
+    return _sessions(session, "proved = 0", {})
 
 
 def unproved_among(
@@ -69,7 +69,7 @@ def unproved_among(
     clients: Collection[str],
     connections: Collection[str],
 ) -> list[LinkSession]:
-    """Give the sessions that were not completed: these, those of these clients, and those that are
+    """Give the sessions that are not proved: these, those of these clients, and those that are
     for one of these connections or of which a browser named one.
     """
     found: dict[str, LinkSession] = {}
@@ -80,7 +80,7 @@ def unproved_among(
         ("named_id", connections),
     ):
         for where, params in among(column, values):
-            some = _sessions(session, f"completed = 0 AND {where}", params)
+            some = _sessions(session, f"proved = 0 AND {where}", params)
             found |= {one.id: one for one in some}
     return list(found.values())
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.application import Ledger, LinkStep, Outcome, Recorded
+from ledger.domain.claim import Claim
 from ledger.domain.link_events import LinkEvent
 from ledger.domain.words import link_stream
 from projections.answers import ClientView
@@ -223,13 +224,14 @@ def test_a_fork_is_suspected_as_long_as_the_other_connection_is_not_active(views
     views.client(HOUR, as_of_us=before)
 
 
+@pytest.mark.parametrize("end", [expired(at=-MINUTE), disconnected(at=-MINUTE)])
 def test_a_fork_is_suspected_of_another_client_with_the_same_upstream_account(
-    views: Linked,
+    views: Linked, end: Claim
 ) -> None:
-    """Whose the account is, is the strongest sign."""
+    """Whose the account is, or was, is the strongest sign."""
     views.tell(
         as_statement(created(at=-HOUR, client=CLIENT, user={"id": "7"})),
-        as_statement(expired(at=-MINUTE)),
+        as_statement(end),
         about("conn_new", as_statement(created(at=MINUTE, client="user_2", user={"id": "7"}))),
         about("conn_other", as_statement(created(at=MINUTE, client="user_2", user={"id": "8"}))),
     )

@@ -201,6 +201,28 @@ class TestReported:
         assert proved_by(self.NAMED, again) == (CONNECTION, MINUTE)
         assert proved_by(self.NAMED, first) == (CONNECTION, MINUTE)
 
+    def test_a_later_word_is_enough_for_one_that_was_born_while_it_was_open(self) -> None:
+        """The webhooks of that time were lost, and a row says how it has been since."""
+        late = row(answered=3 * HOUR, updatedAt=NOON + 3 * HOUR)
+        assert proved_by(self.NAMED, connection(birth(at=MINUTE, client=CLIENT), late)) == (
+            CONNECTION,
+            MINUTE,
+        )
+        never = row(answered=3 * HOUR, updatedAt=NOON + 3 * HOUR, status=Status.EXPIRED)
+        assert proved_by(self.NAMED, connection(birth(at=MINUTE, client=CLIENT), never)) is None
+        assert proved_by(self.NAMED, connection(birth(at=-HOUR, client=CLIENT), late)) is None
+
+    def test_it_proves_one_that_the_connection_it_was_for_seemed_to_prove(self) -> None:
+        """That one came to life by itself, before the browser came back."""
+        done = proved(connection=CONNECTION)
+        first = session(asked(connection=CONNECTION), opened(), done)
+        again = session(
+            asked(connection=CONNECTION), opened(), done, said(at=2 * MINUTE, connection=OTHER)
+        )
+        born = connection(created(at=2 * MINUTE, client=CLIENT), id=OTHER)
+        assert proved_by(first, born) is None
+        assert proved_by(again, born) == (OTHER, 2 * MINUTE)
+
     def test_without_any_the_report_proves_nothing(self) -> None:
         """Nor does a row that did not change while it was open."""
         before = created(at=-HOUR, client=CLIENT)

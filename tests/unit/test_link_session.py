@@ -112,6 +112,7 @@ class TestAdmitted:
             ((*OPEN, said(), failed()), (proved(),)),
             ((*OPEN, said(), cancelled()), (proved(),)),
             ((*OPEN, proved()), (said(at=2 * MINUTE),)),
+            ((*OPEN, proved(), said(connection="conn_y")), (proved(connection="conn_y"),)),
         ],
     )
     def test_what_may_follow_is_taken_whole(
@@ -137,6 +138,8 @@ class TestAdmitted:
             ((*OPEN, said(), cancelled()), (said(), failed())),
             (OPEN, (said(at=HOUR),)),
             ((*OPEN, proved()), (failed(),)),
+            ((*OPEN, proved()), (proved(connection="conn_y"),)),
+            ((*OPEN, proved(), said(connection="conn_y")), (proved(connection="conn_z"),)),
         ],
     )
     def test_what_may_not_follow_is_not_taken(
