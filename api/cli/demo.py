@@ -1,4 +1,4 @@
-"""`demo`: the real service and the fake OFAuth, wired together, with a scripted day."""
+"""`demo`: the real service and a fake OFAuth, wired together, and a story that they play."""
 
 import contextlib
 import os
@@ -16,9 +16,11 @@ from rich.console import Console
 
 from api.cli.emulator import end_on, new_secret
 from api.cli.output import unavailable
+from api.demo.chapters.auditing import ASKED
+from api.demo.scene import DAY_MS, Scene
 from api.demo.service import StageError
 from api.demo.stage import Stage
-from api.demo.story import DAY_MS, Story
+from api.demo.story import perform
 from api.demo.teller import WIDTH, Teller
 from api.emulator.clock import now_ms
 from ledger.ofauth.signatures import Secret
@@ -27,9 +29,9 @@ from ledger.ofauth.signatures import Secret
 @click.command()
 @click.option("--once", is_flag=True, help="End after the story; else both stay up.")
 def demo(once: bool) -> None:
-    """Show the service at work against a fake OFAuth: a day of three creators, in seconds.
+    """Show the service at work against a fake OFAuth: three creators' connections, in seconds.
 
-    Every step is checked. Exit 1: a step did not come true; 3: a part of it did not start.
+    Every step is checked. Exit 1: a step did not come true; 3: a part of it does not work.
     """
     end_on(signal.SIGTERM, signal.SIGHUP)
     if isinstance(sys.stdout, TextIOWrapper):
@@ -39,9 +41,7 @@ def demo(once: bool) -> None:
         folder = Path(name)
         environment = _environment(os.environ, folder, secret, token)
         try:
-            with Stage(
-                folder / "service.log", environment, secret=secret, token=token, now=now_ms
-            ) as stage:
+            with Stage(folder, environment, secret=secret, token=token, now=now_ms) as stage:
                 _perform(stage, folder, token, once=once)
         except StageError as error:
             unavailable(str(error))
@@ -56,6 +56,8 @@ def _environment(
         "LEDGER_DATABASE_URL": f"sqlite:///{folder}/ledger.db",
         "LEDGER_WEBHOOK_SECRETS": secret.value,
         "LEDGER_API_TOKENS": f"demo:read+write+admin:{token}",
+        "LEDGER_OFAUTH_API_KEY": "any",
+        "LEDGER_SWEEP_SECONDS": str(DAY_MS // 1000),  # the story says when to sweep
     }
 
 
@@ -66,57 +68,56 @@ def _perform(stage: Stage, folder: Path, token: str, *, once: bool) -> None:
     tell.title("connection-ledger demo")
     tell.paragraph(
         "The real service and a fake OFAuth run on this machine and talk over HTTP. OFAuth has\n"
-        "yesterday's webhooks of three creators to deliver. The service checks each signature,\n"
-        "keeps what it is told, and says what is true, what was true, and why. Times are UTC;\n"
-        "→ marks an answer of the service, asked while you watch."
+        "yesterday's webhooks to deliver, each with its clock time (UTC); what is marked “now”\n"
+        "happens while you watch. → marks what the service answers when it is asked."
     )
     tell.facts(
         [("service", stage.service.url), ("OFAuth", stage.emulator_url), ("files", str(folder))]
     )
     midnight = now_ms() // DAY_MS * DAY_MS - DAY_MS
-    story = Story(stage, tell, midnight=midnight, stranger=Secret(new_secret()))
-    story.run()
+    scene = Scene(stage, tell, midnight=midnight, stranger=Secret(new_secret()))
+    perform(scene)
     if once:
         tell.paragraph("   Without --once both stay up, and you can look further.")
         return
-    tell.commands("Look further, in another terminal", _ways_on(stage, folder, token, story))
+    tell.commands("Look further, in another terminal", _ways_on(stage, folder, token, scene))
     tell.paragraph("\nBoth stay up until Ctrl-C, which also removes the files.", style="bold")
     with contextlib.suppress(KeyboardInterrupt):
         raise stage.service.wait()
 
 
 def _ways_on(
-    stage: Stage, folder: Path, token: str, story: Story
+    stage: Stage, folder: Path, token: str, scene: Scene
 ) -> list[tuple[str, tuple[str, ...]]]:
-    command, emulated = _own_command(), f"{stage.emulator_url}/_emulator/connections"
-    curl, pretty = 'curl -s -H "apikey: $LEDGER_TOKEN" $LEDGER_URL', "| python3 -m json.tool"
+    command, url = _own_command(), stage.service.url
+    curl, pretty = 'curl -s -H "apikey: $LEDGER_TOKEN"', "| python3 -m json.tool"
     return [
         (
             "Ask the ledger's file:",
             (
                 f"export LEDGER_DATABASE_URL=sqlite:///{folder}/ledger.db",
                 f"{command} history noah --by occurredAt",
-                f"{command} state noah --valid-at {story.at('13:30')}",
+                f"{command} state noah --valid-at {scene.at(ASKED)}",
             ),
         ),
         (
             "Ask the service:",
             (
-                f"export LEDGER_URL={stage.service.url} LEDGER_TOKEN={token}",
-                f"{curl}/api/clients/noah/history {pretty}",
-                f"{curl}/api/parked {pretty}",
+                f"export LEDGER_URL={url} LEDGER_TOKEN={token}",
+                f"{curl} $LEDGER_URL/api/clients/mia {pretty}",
+                f"{curl} $LEDGER_URL/api/sweeps {pretty}",
             ),
         ),
         (
-            "Let somebody else connect, and ask for her:",
+            "Connect yourself: open the url that this answers in a browser, and ask for zoe then:",
             (
-                f"""curl -s --json '{{"clientReferenceId": "zoe"}}' {emulated}""",
-                f"{curl}/api/clients/zoe {pretty}",
+                f"""{curl} --json '{{"clientReferenceId": "zoe"}}' $LEDGER_URL/api/links""",
+                f"{curl} $LEDGER_URL/api/clients/zoe {pretty}",
             ),
         ),
         (
             "Read and try all of it in a browser (any user name; the password is the token):",
-            (f"{stage.service.url}/docs",),
+            (f"{url}/docs",),
         ),
     ]
 

@@ -1,1 +1,1 @@
-"""The demonstration: the real service and the fake OFAuth, and a scripted day of three creators."""
+"""The demonstration: the real service, a fake OFAuth, and a story of three creators."""

@@ -10,6 +10,9 @@ WIDTH: Final = 100
 _INDENT: Final = " " * 10
 _STYLES: Final = {
     "active": "green",
+    "completed": "green",
+    "valid": "green",
+    "pending": "yellow",
     "awaiting_2fa": "yellow",
     "expired": "red",
     "deleted": "bright_black",

@@ -19,17 +19,10 @@ Send = Callable[[bytes, Mapping[str, str]], bool]
 class WebhookSender:
     """Posts to one webhook address, on one kept-alive connection per thread."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = ANSWER_SECONDS,
-        answered: Callable[[requests.Response], None] | None = None,
-    ) -> None:
-        """Prepare to post to `url`; `timeout` in seconds. `answered` is shown every answer."""
+    def __init__(self, url: str, *, timeout: float = ANSWER_SECONDS) -> None:
+        """Prepare to post to `url`; `timeout` in seconds."""
         self._url = url
         self._timeout = timeout
-        self._answered = answered
         self._local = threading.local()
 
     def __call__(self, body: bytes, headers: Mapping[str, str]) -> bool:
@@ -46,8 +39,6 @@ class WebhookSender:
         except requests.RequestException as error:
             _LOG.warning("a webhook was not answered: %s", type(error).__name__)
             return False
-        if self._answered is not None:
-            self._answered(answer)
         if not 200 <= answer.status_code < 300:
             _LOG.warning("a webhook was answered %d", answer.status_code)
         return 200 <= answer.status_code < 300

@@ -29,7 +29,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         "LEDGER_API_TOKENS": "test:read+admin:a-token-for-this-test",
     }
     with Stage(
-        tmp_path / "service.log",
+        tmp_path,
         environment,
         secret=SECRET,
         token="a-token-for-this-test",
@@ -45,13 +45,13 @@ def live(stage: Stage, dice: random.Random) -> dict[str, str]:
     known: dict[str, str] = {}
     for minute in range(HAPPENINGS):
         at = format_millis(start + minute * 60_000)
-        stage.sign_like(dice.choice(["documented", "svix", "standard", "both"]))
+        stage.provider.sign_like(dice.choice(["documented", "svix", "standard", "both"]))
         living = [one for one, status in known.items() if status != "deleted"]
         if len(living) < 8 or dice.random() < 0.1:
-            known[stage.create(clientReferenceId=f"creator-{minute}", at=at)] = "active"
+            known[stage.provider.create(clientReferenceId=f"creator-{minute}", at=at)] = "active"
             continue
         action, connection = dice.choice(actions), dice.choice(living)
-        stage.act(connection, action, at=at)
+        stage.provider.act(connection, action, at=at)
         if action is Action.DISCONNECT:
             known[connection] = "deleted"
     return known
@@ -60,8 +60,8 @@ def live(stage: Stage, dice: random.Random) -> dict[str, str]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_duplicates_retries_and_disorder_change_nothing_in_the_end(stage: Stage, seed: int) -> None:
     """Whatever comes twice, late, in another order or stamped anew: the ledger has the truth."""
-    stage.faults(duplicate=0.3, reorder=0.3, delay=0.01, restamp=0.5)
+    stage.provider.faults(duplicate=0.3, reorder=0.3, delay=0.01, restamp=0.5)
     known = live(stage, random.Random(seed))
     stage.settle()
-    assert stage.statuses() == known | stage.truth()
-    assert stage.parked() == []
+    assert stage.program.statuses() == known | stage.provider.truth()
+    assert stage.program.parked() == []
