@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 import requests
@@ -87,8 +87,8 @@ def do_or_ask(
     """Do it through the service when its address and token are given, else on the ledger itself.
 
     Raises:
-        StoreUnavailable: the ledger cannot be opened. The command ends with exit code 3 when
-            another process holds it.
+        WriterLocked: another process holds the ledger; it says both ways out.
+        StoreUnavailable: the ledger cannot be opened.
     """
     answer = asked(url, ask)
     if answer is not None:
@@ -121,16 +121,16 @@ def _writing(settings: Settings, *, token_missing: bool) -> Iterator[Ledger]:
     try:
         log = open_log(settings.database_url, writer=True, entropy=entropy, now=now_us)
     except WriterLocked:
-        _both_ways_out(token_missing)
+        raise WriterLocked(_both_ways_out(token_missing)) from None
     try:
         yield Ledger(log, now=now_us, entropy=entropy)
     finally:
         log.close()
 
 
-def _both_ways_out(token_missing: bool) -> NoReturn:
+def _both_ways_out(token_missing: bool) -> str:
     missing = " LEDGER_TOKEN is not set." if token_missing else ""
-    unavailable(
+    return (
         "Another process (`serve`) holds this SQLite ledger." + missing + " Either give --url (or "
         "LEDGER_URL) with the service's address and LEDGER_TOKEN with a token that has the scope "
         "admin, or stop that process and try again."

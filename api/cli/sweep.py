@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from api.bootstrap import Provider, entropy, now_us
-from api.cli import FINDINGS
+from api.cli import FINDINGS, UNAVAILABLE
 from api.cli.feeding import feeding
 from api.cli.output import as_json, print_facts, print_json
 from api.cli.remote import Remote, at_url, do_or_ask
@@ -19,7 +19,8 @@ from api.settings import Settings
 from api.sweeping import NoProvider, living
 from api.sweeps import SweepSchema, told_as_item
 from ledger.application import Ledger
-from ledger.reconcile import Sweep, new_pass
+from ledger.domain.errors import WriterLocked
+from ledger.reconcile import Sweep, SweepRunning, new_pass
 from ledger.reconcile.telling import one_pass
 
 FACTS: Final = (
@@ -53,20 +54,34 @@ def sweep(every: int | None, confirm_absences: bool, url: str | None, json_: boo
 
     Nothing is concluded from a pass that is not valid. When too many connections are absent at
     once, nothing is concluded either, until you have looked and give --confirm-absences.
-    Exit 0 when the (last) pass was valid, 1 when it was not, 3 when another one runs.
+    Exit 0 when the (last) pass was valid, 1 when it was not, 3 when another one runs. With --every
+    that is said, and the next try is made S seconds later.
     """
     settings = Settings.from_env(os.environ)
+    told: Told | None = None
     with _interrupted() as interrupted:
         while True:
-            told = do_or_ask(
-                settings,
-                url,
-                lambda ledger: _here(settings, ledger, confirm_absences, interrupted),
-                lambda service: _there(service, confirm_absences, interrupted),
-            )
-            _print(told, json_)
+            try:
+                told = do_or_ask(
+                    settings,
+                    url,
+                    lambda ledger: _here(settings, ledger, confirm_absences, interrupted),
+                    lambda service: _there(service, confirm_absences, interrupted),
+                )
+                _print(told, json_)
+            except SweepRunning:
+                if every is None:
+                    raise
+                _put_off("Another pass over the list is running", every)
+            except WriterLocked:
+                # Who holds the ledger from the beginning is a service, and will not let go of it.
+                if every is None or told is None:
+                    raise
+                _put_off("Another process writes this ledger", every)
             if every is None or interrupted.wait(every):
                 break
+    if told is None:
+        raise SystemExit(UNAVAILABLE)
     if told["state"] != "valid":
         raise SystemExit(FINDINGS)
 
@@ -103,6 +118,10 @@ def _there(service: Remote, confirm_absences: bool, interrupted: threading.Event
     while told["state"] == "running" and not interrupted.wait(LOOK_S):
         told = service.get(f"/api/sweeps/{told['id']}")
     return told
+
+
+def _put_off(why: str, seconds: int) -> None:
+    click.echo(f"{why}; the next try is in {seconds} s.", err=True)
 
 
 def _print(told: Told, json_: bool) -> None:

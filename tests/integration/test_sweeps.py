@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import api.sweeping
 from api.emulator.emulator import Emulator
 from api.emulator.server import EmulatorServer
 from api.emulator.world import Action, Details
-from tests.builders import SECRET, webhook
+from ledger.reconcile.sweep import LEASE
+from tests.builders import SECRET, open_ledger, webhook
 from tests.rebuilding import until
 from tests.serving import ADMIN, PROBLEM, READ, Serve, Serving, environment, run_command
 
@@ -272,3 +274,95 @@ def test_the_command_asks_the_service_that_holds_the_ledger(
         asked = env | {"LEDGER_URL": service.url, "LEDGER_TOKEN": ADMIN}
         ran = run_command("sweep", "--json", env=asked)
         assert (ran.code, ran.json["state"]) == (0, "valid")
+
+
+EVERY = 7
+"""How long a command that goes on is told to wait, in seconds."""
+
+
+class Waits:
+    """In place of what Ctrl-C sets: each wait between two passes is over when a step is done.
+
+    After the last step the command is interrupted.
+    """
+
+    def __init__(self, *steps: Callable[[], object]) -> None:
+        self._steps = list(steps)
+
+    def is_set(self) -> bool:
+        """Whether the command is interrupted while it works."""
+        return False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, and tell whether the command is interrupted."""
+        assert seconds == EVERY
+        if not self._steps:
+            return True
+        self._steps.pop(0)()
+        return False
+
+    @contextmanager
+    def lent(self) -> Iterator[Waits]:
+        """Lend it to the command."""
+        yield self
+
+
+def test_a_command_that_goes_on_waits_while_another_sweeps(
+    database_url: str,
+    tmp_path: Path,
+    settings: dict[str, str],
+    emulator: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says so in one line; to one that shall make a single pass it is the answer."""
+    env = environment(database_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
+    now_ms = time.time_ns() // 1_000_000
+    another = open_ledger(database_url).log
+    epoch = another.take_lease(LEASE, "another", now_ms, 600_000)
+    assert epoch is not None
+    another.close()
+
+    def let_go() -> None:
+        log = open_ledger(database_url).log
+        log.release_lease(LEASE, epoch)
+        log.close()
+
+    alone = run_command("sweep", env=env)
+    assert (alone.code, alone.out) == (3, "")
+    monkeypatch.setattr("api.cli.sweep._interrupted", Waits(let_go).lent)
+    ran = run_command("sweep", "--every", str(EVERY), "--json", env=env)
+    assert (ran.code, ran.json["state"]) == (0, "valid")
+    assert ran.err == "Another pass over the list is running; the next try is in 7 s.\n"
+
+
+def test_a_command_that_never_made_a_pass_says_so_by_its_code(
+    database_url: str, tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another sweeps from its beginning to its end."""
+    env = environment(database_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
+    log = open_ledger(database_url).log
+    assert log.take_lease(LEASE, "another", time.time_ns() // 1_000_000, 600_000) is not None
+    log.close()
+    monkeypatch.setattr("api.cli.sweep._interrupted", Waits(lambda: None).lent)
+    ran = run_command("sweep", "--every", str(EVERY), env=env)
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (3, "", 2)
+
+
+def test_a_command_that_goes_on_outlasts_another_writer(
+    sqlite_url: str,
+    tmp_path: Path,
+    settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another command may write a SQLite ledger between two passes, and for as long as it takes."""
+    env = environment(sqlite_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
+    open_ledger(sqlite_url).log.close()
+    writers = []
+    waits = Waits(
+        lambda: writers.append(open_ledger(sqlite_url).log),
+        lambda: writers[0].close(),
+    )
+    monkeypatch.setattr("api.cli.sweep._interrupted", waits.lent)
+    ran = run_command("sweep", "--every", str(EVERY), env=env)
+    assert (ran.code, ran.out.count("valid")) == (0, 2)
+    assert ran.err == "Another process writes this ledger; the next try is in 7 s.\n"
