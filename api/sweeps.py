@@ -46,7 +46,11 @@ class SweepSchema(CamelSchema):
     id = fields.String(metadata={"description": "Its name."})
     state = fields.String(metadata={"description": "`running`, `valid`, `invalid` or `abandoned`."})
     position = fields.Integer(
-        allow_none=True, metadata={"description": "Of its last event in the log."}
+        allow_none=True,
+        metadata={
+            "description": "Of its last event in the log: with `minPosition` one waits for all "
+            "that it recorded and concluded of connections."
+        },
     )
     started_at = Millis(allow_none=True, metadata={"description": "When it began."})
     ended_at = Millis(allow_none=True, metadata={"description": "When it ended."})

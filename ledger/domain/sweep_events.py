@@ -62,7 +62,7 @@ class SweepCompleted(Event):
     """How many of its rows told something and were recorded."""
     transitions: int = 0
     """How many changes of status were recorded since the last pass before that came to an end, by
-    any channel."""
+    any channel; the deletions that this one proved too."""
     backfill: bool = False
     """As in `sweep.started`; then its differences are no repairs."""
     valid: bool = False

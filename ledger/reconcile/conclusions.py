@@ -5,17 +5,19 @@ Absence alone never proves a deletion. A connection that the provider answers wi
 nothing, because an expired connection is answered so too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Final, Protocol
 
-from ledger.application import Ledger, Noted
+from ledger.application import Noted
 from ledger.domain.claim import Claim, Evidence, Kind, Statement
 from ledger.domain.connection import Connection, fold
 from ledger.domain.status import Status
+from ledger.domain.sweep_events import SweepCompleted
 from ledger.ofauth.errors import ConnectionGone, NoSession, ProviderError
 from ledger.ofauth.results import Confirmed
-from ledger.reconcile.past import Absence, absences
-from ledger.recorders.base import Guard
+from ledger.reconcile.past import Absence, absences, completed_passes
+from ledger.recorders.base import Log
 
 PROBES: Final = 20
 """How many connections one pass asks for by name at most."""
@@ -34,60 +36,54 @@ class Probing(Protocol):
 
 
 class Conclusions:
-    """Draws conclusions from one valid pass, and records them as claims of the connections."""
+    """Draws conclusions from one valid pass, as claims of the connections that it did not list."""
 
-    def __init__(
-        self, ledger: Ledger, probing: Probing, *, evidence: Evidence, answered: int, guard: Guard
-    ) -> None:
-        """Conclude from the pass of `evidence`, whose first page was answered at `answered`."""
-        self._ledger = ledger
-        self._probing = probing
+    def __init__(self, log: Log, completed: SweepCompleted, evidence: Evidence) -> None:
+        """Conclude from the pass of `evidence`, which `log` does not hold as completed yet."""
+        self._log = log
+        self._completed = completed
         self._evidence = evidence
-        self._answered = answered
-        self._guard = guard
-        self.missing = 0
-        """How many connections became missing."""
-        self.deleted = 0
-        """How many were proved to be deleted."""
+        self._answered = completed.answered_from
+        self.deleted: list[Noted] = []
+        """Of those that are proved to be deleted."""
+        self.missing: list[Noted] = []
+        """Of those that became missing."""
+        self._others: list[str] = []
 
     def draw(self, unlisted: Mapping[str, Sequence[Statement]]) -> None:
         """Conclude from what is known of connections that the pass did not list.
 
-        Raises:
-            LeaseLost: another process sweeps now.
-            StoreUnavailable: the store failed.
+        Raises StoreUnavailable.
         """
-        known = {id: fold(id, statements) for id, statements in unlisted.items()}
-        gone = [one for one in known.values() if one is not None and self._is_proved(one)]
-        self._record([self._noted(one.id, Kind.DELETION_PROVED) for one in gone])
-        self.deleted = len(gone)
-        others = {
-            one.id: one for one in known.values() if one is not None and not self._is_proved(one)
-        }
-        self._miss(others)
-        self._probe(sorted(others))
+        known = [one for id, said in unlisted.items() if (one := fold(id, said)) is not None]
+        gone = [one for one in known if self._is_proved(one)]
+        self.deleted = [self._noted(one.id, Kind.DELETION_PROVED) for one in gone]
+        others = {one.id: one for one in known if not self._is_proved(one)}
+        self._others = sorted(others)
+        ids = frozenset(id for id, one in others.items() if one.missing_since is None)
+        before = (one.event for one in completed_passes(self._log))
+        found = absences(chain((self._completed,), before), ids)
+        missing = [(id, absence) for id, absence in sorted(found.items()) if absence.is_missing]
+        self.missing = [self._missing(others[id], absence) for id, absence in missing]
 
     def _is_proved(self, connection: Connection) -> bool:
         # All that is known of it was heard before this pass began. A `Date` has whole seconds, so
         # the two answers may say the same time.
         return connection.not_found_at is not None and connection.not_found_at <= self._answered
 
-    def _miss(self, connections: Mapping[str, Connection]) -> None:
-        ids = frozenset(id for id, one in connections.items() if one.missing_since is None)
-        found = absences(self._ledger.log, ids)
-        missing = [(id, absence) for id, absence in sorted(found.items()) if absence.is_missing]
-        self._record([self._missing(connections[id], absence) for id, absence in missing])
-        self.missing = len(missing)
+    def ask(self, probing: Probing, record: Callable[[Noted], None]) -> None:
+        """Ask for some of the others by name, and record of which the provider does not know them.
 
-    def _probe(self, ids: Sequence[str]) -> None:
-        """Ask for some of them by name; which ones first is another at each pass."""
+        Which ones come first is another at each pass. Raises what `record` raises.
+        """
+        ids = self._others
         start = int(self._evidence.stream[-8:], 16) % len(ids) if ids else 0
         for id in [*ids[start:], *ids[:start]][:PROBES]:
             try:
-                self._probing.probe(id)
+                probing.probe(id)
             except ConnectionGone as error:
                 answered = self._answered if error.answered is None else error.answered
-                self._record([self._noted(id, Kind.NOT_FOUND, k=answered)])
+                record(self._noted(id, Kind.NOT_FOUND, k=answered))
             except NoSession:
                 continue
             except ProviderError:
@@ -111,8 +107,3 @@ class Conclusions:
             fields=fields or {},
         )
         return Noted(claim.identified(), self._evidence)
-
-    def _record(self, noted: Iterable[Noted]) -> None:
-        batch = list(noted)
-        if batch:
-            self._ledger.record(batch, guard=self._guard)

@@ -1,6 +1,6 @@
 """What earlier passes say: whose list it is, when the last valid one was, who was absent in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -87,16 +87,16 @@ def organisation(log: Log) -> str | None:
     return None
 
 
-def absences(log: Log, ids: frozenset[str]) -> dict[str, Absence]:
+def absences(passes: Iterable[SweepCompleted], ids: frozenset[str]) -> dict[str, Absence]:
     """Tell of connections that the newest valid pass did not list for how long that is so.
 
-    Passes from which nothing is inferred, the braked ones too, count neither for nor against.
+    `passes` are the newest first. Those from which nothing is inferred, the braked ones too, count
+    neither for nor against.
     """
     found: dict[str, Absence] = {}
     counted_at: dict[str, int] = {}
     open_ids = set(ids)
-    for one in completed_passes(log):
-        event = one.event
+    for event in passes:
         if not open_ids:
             break
         if not event.valid or event.braked:

@@ -6,10 +6,10 @@ Two never run at once: a pass holds a lease, and whatever it appends is guarded 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
-from ledger.application import Happened, LeaseLost, Ledger
+from ledger.application import Happened, LeaseLost, Ledger, Observation
 from ledger.domain.claim import Evidence, Statement
 from ledger.domain.connection import fold
 from ledger.domain.errors import LedgerError
@@ -218,8 +218,7 @@ class Sweep:
         unlisted = statements_of(self._log, (one.id for one in known if one.id not in walk.stamps))
         finding = _Finding(started, known, unlisted, before.believed, confirm_absences)
         completed = self._completed(walk, rows, finding, before)
-        self._happen(completed, *self._gap(before.valid, completed))
-        return self._conclude(completed, {id: unlisted[id] for id in finding.silent})
+        return self._conclude(completed, before, {id: unlisted[id] for id in finding.silent})
 
     def _completed(
         self, walk: Walk, rows: Rows, finding: "_Finding", before: Before
@@ -280,29 +279,36 @@ class Sweep:
             yield SweepGap(observed=completed.observed, since=since, until=completed.observed)
 
     def _conclude(
-        self, completed: SweepCompleted, silent: Mapping[str, Sequence[Statement]]
+        self, completed: SweepCompleted, before: Before, silent: Mapping[str, Sequence[Statement]]
     ) -> PassResult:
-        if not completed.valid:
-            return PassResult(self._stream, "invalid", completed)
-        if completed.braked:
+        """Record the end of the pass, and before it in the log whatever follows from it."""
+        evidence = Evidence(self._stream, "sweep", completed.observed)
+        conclusions = Conclusions(self._log, completed, evidence)
+        if completed.valid and not completed.braked:
+            conclusions.draw(silent)
+        if not completed.backfill:
+            transitions = completed.transitions + len(conclusions.deleted)
+            completed = replace(completed, transitions=transitions)
+        events = (completed, *self._gap(before.valid, completed))
+        self._record(
+            *conclusions.deleted,
+            *conclusions.missing,
+            *(Happened(self._stream, one) for one in events),
+        )
+        if completed.valid and completed.braked:
             log.error(
                 "%d connections are newly absent from the provider's list: nothing is inferred "
                 "before an operator confirms with `sweep --confirm-absences`",
                 len(completed.absent),
             )
-            return PassResult(self._stream, "valid", completed)
-        self._renew()
-        conclusions = Conclusions(
-            self._ledger,
-            self._asking,
-            evidence=Evidence(self._stream, "sweep", completed.observed),
-            answered=completed.answered_from,
-            guard=self._guard,
-        )
         with suppress(_Stopped):  # the next pass asks for the others
-            conclusions.draw(silent)
+            conclusions.ask(self._asking, self._record)
         return PassResult(
-            self._stream, "valid", completed, conclusions.missing, conclusions.deleted
+            self._stream,
+            "valid" if completed.valid else "invalid",
+            completed,
+            len(conclusions.missing),
+            len(conclusions.deleted),
         )
 
     def _abandon(self, reason: str) -> PassResult:
@@ -310,8 +316,11 @@ class Sweep:
         self._happen(abandoned)
         return PassResult(self._stream, "abandoned", abandoned)
 
-    def _happen(self, *events: Event) -> None:
-        self._ledger.record([Happened(self._stream, one) for one in events], guard=self._guard)
+    def _happen(self, event: Event) -> None:
+        self._record(Happened(self._stream, event))
+
+    def _record(self, *observations: Observation) -> None:
+        self._ledger.record(observations, guard=self._guard)
 
     def _proceed(self) -> None:
         """Go on holding the lease; raises _Stopped when the process ends, else as `_renew`."""

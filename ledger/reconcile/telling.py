@@ -26,7 +26,8 @@ class PassTold:
     id: str
     """Without the prefix of its stream."""
     position: int
-    """Of its last event."""
+    """Of its last event. What it told and concluded of connections lies before that, but for its
+    notes that the provider does not know one by name."""
     started: SweepStarted | None
     completed: SweepCompleted | None
     abandoned: SweepAbandoned | None
@@ -35,7 +36,8 @@ class PassTold:
     def state(self, now_ms: int, *, running: bool) -> str:
         """Say how it ended; `running` tells whether this process is making it just now.
 
-        A pass runs on for a moment after its end is in the log, while conclusions are drawn.
+        A pass runs on for a moment after its end is in the log, while it asks for connections by
+        name.
         """
         if running:
             return "running"

@@ -11,7 +11,7 @@ from ledger.domain.errors import StoreUnavailable
 from ledger.ofauth.errors import ProviderError
 from ledger.ofauth.results import Organisation
 from ledger.reconcile import SweepRunning
-from ledger.reconcile.telling import course, passes
+from ledger.reconcile.telling import course, one_pass, passes
 from ledger.recorders import codec
 from tests.builders import NOON, iso
 from tests.passes import MINUTE, SECOND, World, completed
@@ -517,3 +517,56 @@ def test_passes_are_told_in_pages(world: World, limit: int) -> None:
         if before is None:
             break
     assert told == ids[::-1]
+
+
+def test_the_position_of_a_pass_lies_behind_what_it_concludes(world: World) -> None:
+    """Whoever waits for it sees what became missing, and what was proved to be deleted."""
+    world.provider.sessionless.add("conn_1")
+    world.provider.add("conn_1")
+    world.provider.add("conn_2")
+    world.sweep()
+    world.provider.rows.clear()
+    concluded = []
+    for _ in range(3):
+        before = world.head
+        told = one_pass(world.ledger.log, world.sweep(after=601).id)
+        assert told is not None
+        concluded += [
+            (row.topic, row.position < told.position)
+            for row in world.ledger.log.read_log(before, 100)
+            if row.topic in ("connection.deleted", "connection.missing")
+        ]
+    assert concluded == [("connection.deleted", True), ("connection.missing", True)]
+
+
+def test_a_pass_concludes_when_its_end_is_recorded_or_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are one transaction; the next pass concludes the same."""
+    world.provider.add("conn_1")
+    world.sweep()
+    world.provider.remove("conn_1")
+    world.sweep()
+    transact, before = world.ledger.log.transact, world.head
+
+    def fail(streams: Any, *more: Any) -> Any:
+        if "connection:conn_1" in streams:
+            raise StoreUnavailable("planted")
+        return transact(streams, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger.log, "transact", fail)
+        with pytest.raises(StoreUnavailable):
+            world.sweep()
+    assert world.topics(before) == ["sweep.started"]
+    assert world.sweep().deleted == 1
+
+
+def test_a_deletion_that_a_pass_proves_is_counted_by_that_pass(world: World) -> None:
+    """As a change of status like any other, once."""
+    world.provider.add("conn_1")
+    world.sweep()
+    world.provider.remove("conn_1")
+    world.sweep()
+    assert completed(world.sweep()).transitions == 1
+    assert completed(world.sweep()).transitions == 0
