@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ledger.application import Noted, Recorded
-from ledger.domain.claim import Claim, Evidence, Kind, Statement
+from ledger.domain.claim import Claim, Evidence, Kind, Statement, not_before
 from ledger.domain.connection import Connection, fold
 from ledger.domain.orders import Order, open_orders
 from ledger.domain.status import Status
@@ -23,7 +23,6 @@ STEPS: Final = ("requested", "called", "settled")
 """The steps of a command, each a method of `Commands`: wherever the program dies between two of
 them, the log tells the truth and nothing is done twice."""
 COMMAND: Final = "command"
-SECOND_MS: Final = 1_000
 _ID_BYTES: Final = 8
 
 
@@ -102,7 +101,7 @@ class Commands:
     def settled(self, request: Request, answered: int) -> Recorded:
         """Write down that the provider has done it; `answered` by its clock, milliseconds UTC."""
         kind, status = _DONE[request.order]
-        k = _not_before(request.requested_at, answered)
+        k = not_before(request.requested_at, answered)
         claim = Claim(connection_id=request.connection, kind=kind, k=k, status=status)
         return self._noted(claim, request.evidence)
 
@@ -116,7 +115,7 @@ class Commands:
         if kind is None:
             return None
         answered = self._now_ms() if error.answered is None else error.answered
-        k = _not_before(request.requested_at, answered)
+        k = not_before(request.requested_at, answered)
         claim = Claim(connection_id=request.connection, kind=kind, k=k)
         return self._noted(claim, request.evidence)
 
@@ -127,14 +126,6 @@ class Commands:
     def _noted(self, claim: Claim, evidence: str) -> Recorded:
         noted = Noted(claim.identified(), Evidence(evidence, COMMAND, self._now_ms()))
         return self._write(noted)
-
-
-def _not_before(requested_at: int, answered: int) -> int:
-    """Give when something was answered, if only a rounded time says that it was before we asked.
-
-    The provider's `Date` is in whole seconds.
-    """
-    return requested_at if requested_at - SECOND_MS < answered < requested_at else answered
 
 
 def refusal(error: ProviderError, *, active: bool) -> Kind | None:

@@ -17,6 +17,8 @@ from ledger.domain.status import Status, rank
 
 CLOCK_TOLERANCE_MS: Final = 300_000
 """How far after its observation a claim may date itself before its time is cut."""
+SECOND_MS: Final = 1_000
+"""What the provider dates its answers to: whole seconds."""
 STAYS: Final = frozenset(
     {
         *("clientReferenceId", "createdAt", "updatedAt", "expiredAt", "lastCheckedAt", "imported"),
@@ -191,6 +193,14 @@ class Statement:
     """What was stated."""
     evidence: Evidence
     """By what."""
+
+
+def not_before(moment: int, answered: int) -> int:
+    """Give when something was answered that we know was answered after a moment.
+
+    Both in milliseconds since the epoch, UTC. Only what rounding to seconds explains is put right.
+    """
+    return moment if moment - SECOND_MS <= answered < moment else answered
 
 
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Final, Protocol
 
 from ledger.application import Noted
-from ledger.domain.claim import Claim, Evidence, Kind, Statement
+from ledger.domain.claim import SECOND_MS, Claim, Evidence, Kind, Statement, not_before
 from ledger.domain.connection import Connection, fold
 from ledger.domain.status import Status
 from ledger.domain.sweep_events import SweepCompleted
@@ -48,7 +48,7 @@ class Conclusions:
         """Of those that are proved to be deleted."""
         self.missing: list[Noted] = []
         """Of those that became missing."""
-        self._others: list[str] = []
+        self._others: dict[str, Connection] = {}
 
     def draw(self, unlisted: Mapping[str, Sequence[Statement]]) -> None:
         """Conclude from what is known of connections that the pass did not list.
@@ -57,9 +57,8 @@ class Conclusions:
         """
         known = [one for id, said in unlisted.items() if (one := fold(id, said)) is not None]
         gone = [one for one in known if self._is_proved(one)]
-        self.deleted = [self._noted(one.id, Kind.DELETION_PROVED) for one in gone]
-        others = {one.id: one for one in known if not self._is_proved(one)}
-        self._others = sorted(others)
+        self.deleted = [self._noted(one, Kind.DELETION_PROVED) for one in gone]
+        self._others = others = {one.id: one for one in known if not self._is_proved(one)}
         ids = frozenset(id for id, one in others.items() if one.missing_since is None)
         before = (one.event for one in completed_passes(self._log))
         found = absences(chain((self._completed,), before), ids)
@@ -68,22 +67,22 @@ class Conclusions:
 
     def _is_proved(self, connection: Connection) -> bool:
         # All that is known of it was heard before this pass began. A `Date` has whole seconds, so
-        # the two answers may say the same time.
-        return connection.not_found_at is not None and connection.not_found_at <= self._answered
+        # the two answers may say the same time, and `_noted` may have dated the first one later.
+        unknown_at = connection.not_found_at
+        return unknown_at is not None and unknown_at - unknown_at % SECOND_MS <= self._answered
 
     def ask(self, probing: Probing, record: Callable[[Noted], None]) -> None:
         """Ask for some of the others by name, and record of which the provider does not know them.
 
         Which ones come first is another at each pass. Raises what `record` raises.
         """
-        ids = self._others
+        ids = sorted(self._others)
         start = int(self._evidence.stream[-8:], 16) % len(ids) if ids else 0
         for id in [*ids[start:], *ids[:start]][:PROBES]:
             try:
                 probing.probe(id)
             except ConnectionGone as error:
-                answered = self._answered if error.answered is None else error.answered
-                record(self._noted(id, Kind.NOT_FOUND, k=answered))
+                record(self._noted(self._others[id], Kind.NOT_FOUND, error.answered))
             except NoSession:
                 continue
             except ProviderError:
@@ -94,16 +93,21 @@ class Conclusions:
         was_listed = any(step.claim.kind.is_row for step in connection.steps)
         if was_listed and absence.last_listed is not None:
             fields["lastListedAt"] = absence.last_listed
-        return self._noted(connection.id, Kind.MISSING, fields=fields)
+        return self._noted(connection, Kind.MISSING, **fields)
 
     def _noted(
-        self, id: str, kind: Kind, *, k: int | None = None, fields: Mapping[str, int] | None = None
+        self, connection: Connection, kind: Kind, answered: int | None = None, **fields: int
     ) -> Noted:
+        """State what was answered at a time, or with the first page of the pass.
+
+        All that is known of the connection was known before it was asked for, and comes first.
+        """
+        newest = max(step.claim.k for step in connection.steps)
         claim = Claim(
-            connection_id=id,
+            connection_id=connection.id,
             kind=kind,
-            k=self._answered if k is None else k,
+            k=not_before(newest + 1, self._answered if answered is None else answered),
             status=Status.DELETED if kind.ends else None,
-            fields=fields or {},
+            fields=fields,
         )
         return Noted(claim.identified(), self._evidence)

@@ -570,3 +570,47 @@ def test_a_deletion_that_a_pass_proves_is_counted_by_that_pass(world: World) -> 
     world.sweep()
     assert completed(world.sweep()).transitions == 1
     assert completed(world.sweep()).transitions == 0
+
+
+# what is dated in whole seconds
+
+
+def rounded(world: World) -> None:
+    """Let the provider date its answers as it does, in the middle of a second."""
+    world.provider.now_ms = lambda: world.now() // SECOND * SECOND
+    world.clock.advance(0.5 - world.now() % SECOND / SECOND)
+
+
+def test_a_404_in_the_second_of_the_newest_statement_is_not_older_than_it(world: World) -> None:
+    """What was known when we asked came before the answer, whatever its rounded date says."""
+    world.sweep()
+    rounded(world)
+    world.hear("created", "conn_1", status="active")
+    told_at = world.now()
+    assert world.sweep(after=0.1).deleted == 0
+    connection = world.connection("conn_1")
+    assert connection.created_at == told_at
+    assert connection.not_found_at == told_at + 1
+    assert world.sweep().deleted == 1
+    assert world.provider.probed == ["conn_1"]
+
+
+def test_passes_within_one_second_conclude_in_order(world: World) -> None:
+    """The end comes after the beginning, and the proof after what it rests on."""
+    world.sweep()
+    rounded(world)
+    world.hear("created", "conn_1", status="active")
+    assert [world.sweep(after=0.1).deleted for _ in range(2)] == [0, 1]
+    names = [name for step in world.connection("conn_1").steps for name in step.names]
+    assert names == ["connection.created", "connection.confirmed", "connection.deleted"]
+
+
+def test_a_clock_that_is_another_is_not_put_right(world: World) -> None:
+    """A 404 dated more than a second before what was known keeps its date, and proves nothing."""
+    world.sweep()
+    rounded(world)
+    world.hear("created", "conn_1", status="active")
+    world.provider.now_ms = lambda: world.now() - 2 * SECOND
+    world.sweep(after=0.1)
+    assert world.connection("conn_1").not_found_at is None
+    assert [world.sweep().deleted for _ in range(2)] == [0, 1]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.domain.claim import ERASED, NOTES, Claim
+from ledger.domain.claim import ERASED, NOTES, Claim, not_before
 from ledger.domain.notes import NAMES, Cause
 from ledger.domain.status import Status
 from tests.given import (
@@ -258,3 +258,20 @@ def test_a_note_stands_in_its_place_of_the_history() -> None:
     known = view(created(client="a"), missing(at=1), expired(at=2, client="b"))
     assert names(known)[1] == ("connection.missing",)
     assert (known.steps[1].status, known.steps[1].client) == (Status.ACTIVE, "a")
+
+
+@pytest.mark.parametrize(
+    ("moment", "answered", "dated"),
+    [
+        (1_999, 1_000, 1_999),
+        (2_000, 1_000, 2_000),
+        (2_001, 1_000, 1_000),
+        (1_000, 1_000, 1_000),
+        (1_000, 2_000, 2_000),
+    ],
+)
+def test_an_answer_is_not_dated_before_what_came_before_it(
+    moment: int, answered: int, dated: int
+) -> None:
+    """As far as rounding to whole seconds explains it, and no further."""
+    assert not_before(moment, answered) == dated
