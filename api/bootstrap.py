@@ -230,17 +230,14 @@ class Service:
             readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
         )
 
-    def _follower(self) -> threading.Thread:
+    def _follower(self) -> Following:
         """Wire what finds out how Link sessions ended."""
-        following = Following(
+        return Following(
             self._log,
             self._live,
             Proving(self._log, self._live),
             self.services.links,
             completed=lambda: self._metrics.linked("completed"),
-        )
-        return threading.Thread(
-            target=following.run, args=(self._ending,), name="following", daemon=True
         )
 
     def new_request_id(self) -> str:
@@ -260,8 +257,7 @@ class Service:
         self._ending.set()
         self._sweeping.stop()
         self._commanding.stop()
-        if self._following.is_alive():
-            self._following.join()
+        self._following.stop()
         self._committer.stop()
         self._rebuilds.cancel()
         self._stop.set()

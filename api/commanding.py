@@ -6,12 +6,12 @@ forgotten when the process ends; what another process commands it finds in the v
 
 import heapq
 import logging
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from api.worker import Worker
 from ledger.commands import Commands, Executor, Intent, Request, intents
 from ledger.domain.claim import Statement
 from ledger.domain.connection import fold
@@ -81,8 +81,8 @@ class _Task:
     """Set while the provider has certainly not been called for it."""
 
 
-class Commanding:
-    """Takes commands, and works on those that are open in a thread of its own."""
+class Commanding(Worker):
+    """Takes commands, and works on those that are open; ends after the call that is under way."""
 
     def __init__(
         self,
@@ -98,31 +98,17 @@ class Commanding:
 
         `now_ms` gives milliseconds UTC, `monotonic` seconds.
         """
+        super().__init__("commands")
         self.record = record
         self._log = log
         self._provider = provider
         self._commanded = commanded
         self._now_ms = now_ms
         self._monotonic = monotonic
-        self._changed = threading.Condition()
         self._tasks: list[_Task] = []
         self._held: set[str] = set()
         """Connections on which somebody works now, or which wait in `_tasks`."""
-        self._stopping = False
         self._looked = float("-inf")
-        self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the call that is under way."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def command(
         self, order: Order, connection: str, *, by: str, reason: str | None = None

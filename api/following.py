@@ -1,11 +1,11 @@
 """Following the log for proofs: what a browser only reported, or never did, becomes certain."""
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from api.services import Views
+from api.worker import Worker
 from ledger.application import Outcome
 from ledger.domain.errors import LedgerError
 from ledger.links import Links
@@ -22,8 +22,8 @@ PAUSE_S: Final = 1.0
 """How long is waited after a failure, in seconds."""
 
 
-class Following:
-    """Completes Link sessions, on a thread of its own.
+class Following(Worker):
+    """Completes Link sessions; what fails is logged and tried again.
 
     At its start it looks at all sessions that are not completed, so that nothing is lost that came
     while nobody followed; then at what is new. A proof is written down by the same rule whoever
@@ -39,6 +39,7 @@ class Following:
         completed: Callable[[], None] = lambda: None,
     ) -> None:
         """Follow `log` as far as `views` have read it; `completed` is told of each completion."""
+        super().__init__("following")
         self._log = log
         self._views = views
         self._proving = proving
@@ -46,10 +47,9 @@ class Following:
         self._completed = completed
         self._position: int | None = None
 
-    def run(self, stop: threading.Event) -> None:
-        """Follow until `stop` is set; what fails is logged and tried again."""
+    def _run(self) -> None:
         trouble: str | None = None
-        while not stop.is_set():
+        while not self._stopping:
             beyond = 0 if self._position is None else self._position + 1
             if not self._views.wait_for(beyond, LOOK_S):
                 continue
@@ -57,7 +57,7 @@ class Following:
             if said is not None:
                 if said != trouble:
                     log.error("Link sessions cannot be completed: %s", said)
-                stop.wait(PAUSE_S)
+                self._pause(PAUSE_S)
             trouble = said
 
     def step(self) -> int:

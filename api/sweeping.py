@@ -4,12 +4,12 @@ One thread makes one pass at a time; whether another process is making one, the 
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from api.worker import Worker
 from ledger.application import Ledger
 from ledger.domain.errors import LedgerError, StoreUnavailable
 from ledger.domain.words import SWEEP
@@ -77,8 +77,8 @@ def living(log: Log, views: Views) -> list[Known]:
         return [Known(id, missing) for id, missing in living_connections(session)]
 
 
-class Sweeping:
-    """Makes passes over the provider's list in a thread of its own."""
+class Sweeping(Worker):
+    """Makes passes over the provider's list; the end of the thread is that of a pass, too."""
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class Sweeping:
 
         `holder` names this process among all that may sweep; `now_ms` gives milliseconds UTC.
         """
+        super().__init__("sweep")
         self._ledger = ledger
         self._provider = provider
         self._living = living
@@ -102,27 +103,12 @@ class Sweeping:
         self._holder = holder
         self._now_ms = now_ms
         self._entropy = entropy
-        self._changed = threading.Condition()
-        self._stopping = False
         self._tied = False
         self._asked: str | None = None
         self._confirming = False
         self._running: str | None = None
         self._results: dict[str, PassResult | LedgerError] = {}
         self._last_begin_ms: int | None = None
-        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; a pass that runs is abandoned at its next page."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def state(self, id: str) -> str | None:
         """Say of a pass that is not in the log whether it runs or failed; None if unknown here."""
