@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from eventsourcing.sqlite import SQLiteCursor
 
+from ledger.recorders import sweeping
 from ledger.recorders.base import Head, NewRow, Seen, StoredRow
 
 ROWS_AT_ONCE: Final = 1_000
@@ -20,11 +21,8 @@ FROM_BOTH: Final = (
     "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
     "AND p.notification_id = e.notification_id"
 )
-PASSES: Final = (
-    "SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, "
-    "e.recorded_at, NULL FROM stored_events e WHERE e.topic >= 'sweep.' AND e.topic < 'sweep/'"
-)
-"""In the words of the index of passes."""
+PASSES: Final = sweeping.PASSES.format(none="NULL")
+"""Selects the events of passes."""
 OF_STREAMS: Final = "WHERE e.originator_id IN (SELECT value FROM json_each(?))"
 # All of it as one row, and blobs as hex, which fits into JSON whatever they hold.
 _SEE: Final = f"""
