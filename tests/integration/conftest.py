@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from api.emulator.server import EmulatorServer
+from tests.provided import silent_provider
 from tests.serving import Serving
 
 
@@ -22,3 +24,10 @@ def small(sqlite_url: str, tmp_path: Path) -> Iterator[Serving]:
     """A service on SQLite, for rules in which no store matters."""
     with Serving(sqlite_url, tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def provider() -> Iterator[EmulatorServer]:
+    """A provider whose webhooks are all lost."""
+    with silent_provider() as server:
+        yield server

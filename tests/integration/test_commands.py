@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 import pytest
 
 from api import commanding
-from api.emulator.emulator import Emulator
 from api.emulator.server import EmulatorServer
-from api.emulator.world import Action, Details
-from tests.builders import SECRET
+from api.emulator.world import Action
+from tests.provided import Provided
 from tests.rebuilding import until
 from tests.serving import ADMIN, PROBLEM, READ, WRITE, Serving
 
-KEY = "canary-provider-key"
 REASON = "the contract ended"
 
 
@@ -28,39 +25,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commanding, "LOOK_S", 0.05)
 
 
-@pytest.fixture
-def emulator() -> Iterator[EmulatorServer]:
-    """A provider whose webhooks are all lost."""
-    emulator = Emulator(
-        seed=1,
-        now=lambda: time.time_ns() // 1_000_000,
-        monotonic=time.monotonic,
-        secret=SECRET,
-        send=None,
-        api_key=KEY,
-    )
-    with EmulatorServer(emulator) as server:
-        yield server
-
-
-class Commanding(Serving):
-    """A service that knows one connection, and its provider."""
-
-    def __init__(self, url: str, folder: Path, emulator: EmulatorServer) -> None:
-        super().__init__(
-            url,
-            folder,
-            LEDGER_OFAUTH_URL=emulator.url,
-            LEDGER_OFAUTH_API_KEY=KEY,
-            LEDGER_SWEEP_SECONDS="1000000",
-        )
-        self.provider = emulator.emulator
-
-    def connect(self, reference: str = "mia") -> str:
-        """Let a creator connect, of which a webhook tells."""
-        row = self.provider.create(Details(client_reference_id=reference))
-        self.tell("created", row["id"], at=now_ms(), ref=reference, status="active")
-        return str(row["id"])
+class Commanding(Provided):
+    """A service that commands its provider."""
 
     def order(self, id: str, what: str, token: str = ADMIN, **body: Any) -> Any:
         """Command something."""
@@ -83,38 +49,12 @@ class Commanding(Serving):
         until(lambda: self.state(id)["status"] == status)
         return self.state(id)
 
-    def types(self, id: str) -> list[str]:
-        """What happened to a connection."""
-        items = self.read(f"/api/connections/{id}/history")["items"]
-        return [one["type"].removeprefix("connection.") for one in items]
-
-    def effects(self) -> Any:
-        """What calls did at the provider."""
-        return self.provider.truth()["effects"]
-
-    def sweep(self) -> None:
-        """Have a pass made, and wait for its end."""
-        id = self.post("/api/sweeps").json["id"]
-        until(lambda: self.read(f"/api/sweeps/{id}", minPosition=None)["state"] != "running")
-
-
-def now_ms() -> int:
-    """The time, milliseconds UTC."""
-    return time.time_ns() // 1_000_000
-
 
 @pytest.fixture
-def serving(database_url: str, tmp_path: Path, emulator: EmulatorServer) -> Iterator[Commanding]:
+def serving(database_url: str, tmp_path: Path, provider: EmulatorServer) -> Iterator[Commanding]:
     """A service, and the provider that it commands."""
-    with Commanding(database_url, tmp_path, emulator) as serving:
-        until(lambda: [one["state"] for one in sweeps(serving)] == ["valid"])
+    with Commanding(database_url, tmp_path, provider) as serving:
         yield serving
-
-
-def sweeps(serving: Serving) -> list[Any]:
-    """The passes so far."""
-    items: list[Any] = serving.read("/api/sweeps", minPosition=None)["items"]
-    return items
 
 
 def test_a_deletion_is_requested_called_and_proved(serving: Commanding) -> None:
@@ -210,10 +150,10 @@ def swept_until(serving: Commanding, id: str, status: str) -> bool:
 
 
 def test_an_open_command_outlives_the_process(
-    database_url: str, tmp_path: Path, emulator: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, provider: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one finds it in the views, and carries it out."""
-    with Commanding(database_url, tmp_path, emulator) as serving:
+    with Commanding(database_url, tmp_path, provider) as serving:
         id = serving.connect()
         serving.provider.set_faults({"http5xx": 1})
         serving.order(id, "delete")
@@ -221,7 +161,7 @@ def test_an_open_command_outlives_the_process(
     serving.provider.set_faults({})
     assert serving.effects()["deleted"] == {}
     monkeypatch.setattr(commanding, "OTHERS_MS", 0)
-    with Commanding(database_url, tmp_path, emulator) as serving:
+    with Commanding(database_url, tmp_path, provider) as serving:
         serving.becomes(id, "deleted")
         assert serving.types(id).count("deletion_requested") == 1
     assert serving.effects()["deleted"] == {id: 1}

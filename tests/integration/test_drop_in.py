@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +12,16 @@ import pytest
 from onlyfans_sdk import account, link
 from onlyfans_sdk.models import V2AccountConnectionsGetResponse, V2LinkInitPostResponse
 
-from api.emulator.emulator import Emulator
 from api.emulator.server import EmulatorServer
-from api.emulator.world import Action, Details
+from api.emulator.world import Action
 from api.server import Server
-from tests.builders import SECRET
+from tests.provided import Provided, now_ms
 from tests.rebuilding import until
-from tests.serving import ADMIN, READ, WRITE, Serving
-
-KEY = "canary-provider-key"
+from tests.serving import ADMIN, READ, WRITE
 
 
-class Between(Serving):
-    """A service between the SDK and the provider, whose webhooks are all lost."""
-
-    def __init__(self, url: str, folder: Path, stack: ExitStack) -> None:
-        self.emulator = Emulator(
-            seed=1,
-            now=lambda: time.time_ns() // 1_000_000,
-            monotonic=time.monotonic,
-            secret=SECRET,
-            send=None,
-            api_key=KEY,
-        )
-        self.provider_url = stack.enter_context(EmulatorServer(self.emulator)).url
-        super().__init__(
-            url,
-            folder,
-            LEDGER_OFAUTH_URL=self.provider_url,
-            LEDGER_OFAUTH_API_KEY=KEY,
-            LEDGER_SWEEP_SECONDS="1000000",
-        )
-
-    def create(self, reference: str = "mia", **more: Any) -> str:
-        """Let a creator connect, of which a webhook tells."""
-        row = self.emulator.create(Details(client_reference_id=reference), **more)
-        told = {"userData": row["userData"], "permissions": row["permissions"]}
-        self.tell("created", row["id"], at=now_ms(), ref=reference, status=row["status"], **told)
-        return str(row["id"])
-
-    def sweep(self) -> None:
-        """Have a pass made, and wait for its end."""
-        id = self.post("/api/sweeps").json["id"]
-        until(lambda: self.read(f"/api/sweeps/{id}", minPosition=None)["state"] != "running")
-
-    def types(self, id: str) -> list[str]:
-        """What happened to a connection."""
-        self.position = self.service.services.log.head().position
-        items = self.read(f"/api/connections/{id}/history")["items"]
-        return [one["type"].removeprefix("connection.") for one in items]
+class Between(Provided):
+    """A service between the SDK and the provider."""
 
     def v2(self, method: str, path: str, token: str | None = ADMIN, **how: Any) -> Any:
         """Make one of the provider's calls, with the header that its SDK sends."""
@@ -69,30 +29,16 @@ class Between(Serving):
         return self.client.open(path, method=method, headers=headers, **how)
 
 
-def now_ms() -> int:
-    """The time, milliseconds UTC."""
-    return time.time_ns() // 1_000_000
-
-
 @pytest.fixture
-def between(database_url: str, tmp_path: Path) -> Iterator[Between]:
+def between(database_url: str, tmp_path: Path, provider: EmulatorServer) -> Iterator[Between]:
     """The service, whose first pass is done."""
-    with ExitStack() as stack:
-        serving = stack.enter_context(Between(database_url, tmp_path, stack))
-        until(
-            lambda: (
-                [p["state"] for p in serving.read("/api/sweeps", minPosition=None)["items"]]
-                == ["valid"]
-            )
-        )
+    with Between(database_url, tmp_path, provider) as serving:
         yield serving
 
 
 @pytest.fixture
 def sdk(between: Between, monkeypatch: pytest.MonkeyPatch) -> Iterator[onlyfans_sdk.OFAuthClient]:
     """OFAuth's official SDK, unchanged, with the ledger's address and token."""
-    import threading
-
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = Server(
         between.service.app, "127.0.0.1", 0, new_request_id=between.service.new_request_id
@@ -107,13 +53,13 @@ def sdk(between: Between, monkeypatch: pytest.MonkeyPatch) -> Iterator[onlyfans_
 
 def test_the_sdk_lists_and_iterates(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
     """What the provider would list, in pages and filtered, as its own model."""
-    ids = [between.create(f"client-{number}") for number in range(25)]
-    between.emulator.act(ids[3], Action.EXPIRE)
+    ids = [between.connect(f"client-{number}") for number in range(25)]
+    between.provider.act(ids[3], Action.EXPIRE)
     between.sweep()
     page = account.list_connections(sdk, limit=5)
     assert (len(page["list"]), page["hasMore"]) == (5, True)
     listed = [row["id"] for row in account.iter_connections(sdk, page_size=10)]
-    theirs = [row["id"] for row in between.emulator.truth()["list"]]
+    theirs = [row["id"] for row in between.provider.truth()["list"]]
     assert sorted(listed) == sorted(theirs) == sorted(ids)
     expired = account.list_connections(sdk, status="expired")
     read = V2AccountConnectionsGetResponse.model_validate(expired)
@@ -122,11 +68,11 @@ def test_the_sdk_lists_and_iterates(between: Between, sdk: onlyfans_sdk.OFAuthCl
 
 def test_the_rows_are_the_provider_s(between: Between) -> None:
     """All ten keys with the same values, newest first; on both paths."""
+    ago = now_ms() - 60_000
     for number in range(3):
-        between.create(f"client-{number}")
-        time.sleep(0.002)
+        between.connect(f"client-{number}", at=ago + number)
     between.sweep()
-    theirs = between.emulator.truth()["list"]
+    theirs = between.provider.truth()["list"]
     for path in ("/v2/connections", "/v2/account/connections"):
         ours = between.v2("GET", path).json
         assert ours == {"list": theirs, "hasMore": False}
@@ -134,9 +80,9 @@ def test_the_rows_are_the_provider_s(between: Between) -> None:
 
 def test_the_sdk_deletes(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
     """The provider's answer comes back, and the ledger knows at once."""
-    id = between.create()
+    id = between.connect()
     account.delete_connections(sdk, id)
-    assert between.emulator.truth()["effects"]["deleted"] == {id: 1}
+    assert between.effects()["deleted"] == {id: 1}
     assert account.list_connections(sdk)["list"] == []
     assert between.types(id) == ["created", "deletion_requested", "deleted"]
     with pytest.raises(onlyfans_sdk.OFAuthError) as caught:
@@ -146,7 +92,7 @@ def test_the_sdk_deletes(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> No
 
 def test_the_sdk_invalidates(between: Between, sdk: onlyfans_sdk.OFAuthClient) -> None:
     """With the request in the history, so that the expiry has a cause."""
-    id = between.create()
+    id = between.connect()
     account.invalidate_connections(sdk, id)
     assert between.types(id) == ["created", "invalidation_requested", "expired"]
     [row] = account.list_connections(sdk, status="expired")["list"]
@@ -173,8 +119,8 @@ def test_a_session_for_an_unknown_connection_is_passed_on_and_marked(between: Be
 
 def test_whoami_is_the_provider_s(between: Between) -> None:
     """Asked every time."""
-    assert between.v2("GET", "/v2/account/whoami").json["id"] == between.emulator.organisation
-    between.emulator.set_faults({"http5xx": 1})
+    assert between.v2("GET", "/v2/account/whoami").json["id"] == between.provider.organisation
+    between.provider.set_faults({"http5xx": 1})
     assert between.v2("GET", "/v2/account/whoami").status_code >= 500
 
 
@@ -192,12 +138,12 @@ def test_an_unknown_outcome_is_503_while_retries_go_on(
     """In the provider's form; what it did is found out later."""
     monkeypatch.setattr("api.commanding.LOOK_S", 0.02)
     monkeypatch.setattr("api.commanding.OTHERS_MS", 0)
-    id = between.create()
-    between.emulator.set_faults({fault: 1})
+    id = between.connect()
+    between.provider.set_faults({fault: 1})
     answer = between.v2("DELETE", f"/v2/account/connections/{id}")
     assert (answer.status_code, answer.json["type"]) == (503, "SERVICE_UNAVAILABLE")
-    between.emulator.set_faults({})
-    until(lambda: between.emulator.truth()["effects"]["deleted"] == {id: 1})
+    between.provider.set_faults({})
+    until(lambda: between.effects()["deleted"] == {id: 1})
     until(lambda: {"deleted", "confirmed"} & set(between.types(id)) != set())
 
 
@@ -235,7 +181,7 @@ def test_unknown_parameters_are_ignored(between: Between) -> None:
 
 def test_missing_and_deleted_connections_are_not_listed(between: Between) -> None:
     """And a connection of which nothing but a command is known is none."""
-    id = between.create()
+    id = between.connect()
     between.v2("DELETE", "/v2/connections/conn_unheard_of")
     assert [row["id"] for row in between.v2("GET", "/v2/connections").json["list"]] == [id]
     between.tell("disconnected", id, at=now_ms() + 1)
@@ -247,7 +193,7 @@ def test_cookies_of_a_session_are_handed_on_and_never_kept(
 ) -> None:
     """The body goes to the caller only."""
     canary = "canary-session-cookie"
-    real = between.emulator.call
+    real = between.provider.call
 
     def with_cookie(call: Any) -> Any:
         answer = real(call)
@@ -255,7 +201,7 @@ def test_cookies_of_a_session_are_handed_on_and_never_kept(
             answer.body = answer.body[:-1] + f',"cookies":"{canary}"}}'.encode()
         return answer
 
-    monkeypatch.setattr(between.emulator, "call", with_cookie)
+    monkeypatch.setattr(between.provider, "call", with_cookie)
     answer = between.v2("POST", "/v2/link/init", json={"clientReferenceId": "noah"})
     assert canary in answer.text
     log = between.service.services.log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,91 +10,35 @@ from typing import Any
 import pytest
 
 import api.sweeping
-from api.emulator.emulator import Emulator
 from api.emulator.server import EmulatorServer
 from api.emulator.world import Action, Details
 from ledger.reconcile.sweep import LEASE
-from tests.builders import SECRET, open_ledger, webhook
+from tests.builders import open_ledger, webhook
+from tests.provided import KEY, Provided, now_ms, settings_for
 from tests.rebuilding import until
 from tests.serving import ADMIN, PROBLEM, READ, Serve, Serving, environment, run_command
 
-KEY = "canary-provider-key"
+
+@pytest.fixture
+def settings(provider: EmulatorServer) -> dict[str, str]:
+    """What a service needs to know of the provider."""
+    return settings_for(provider)
 
 
 @pytest.fixture
-def emulator() -> Iterator[EmulatorServer]:
-    """A provider that delivers no webhooks: all of them are lost."""
-    emulator = Emulator(
-        seed=1,
-        now=lambda: time.time_ns() // 1_000_000,
-        monotonic=time.monotonic,
-        secret=SECRET,
-        send=None,
-        api_key=KEY,
-    )
-    with EmulatorServer(emulator) as server:
-        yield server
-
-
-@pytest.fixture
-def settings(emulator: EmulatorServer) -> dict[str, str]:
-    """What a service needs to know of the provider; the next pass by itself is days away."""
-    return {
-        "LEDGER_OFAUTH_URL": emulator.url,
-        "LEDGER_OFAUTH_API_KEY": KEY,
-        "LEDGER_SWEEP_SECONDS": "1000000",
-    }
-
-
-@pytest.fixture
-def serving(database_url: str, tmp_path: Path, settings: dict[str, str]) -> Iterator[Serving]:
+def serving(database_url: str, tmp_path: Path, provider: EmulatorServer) -> Iterator[Provided]:
     """A service whose first pass, over an empty list, is done."""
-    with Serving(database_url, tmp_path, **settings) as serving:
-        until(lambda: states(serving) == ["valid"])
+    with Provided(database_url, tmp_path, provider) as serving:
         yield serving
 
 
-def states(serving: Serving) -> list[str]:
-    """How the passes ended, the newest first."""
-    return [one["state"] for one in sweeps(serving)]
-
-
-def sweeps(serving: Serving, **query: Any) -> list[Any]:
-    """The passes, the newest first."""
-    response = serving.get("/api/sweeps", minPosition=None, **query)
-    assert response.status_code == 200, response.text
-    items: list[Any] = response.json["items"]
-    return items
-
-
-def sweep(serving: Serving, **body: Any) -> Any:
-    """Have a pass made, and give it when it has ended."""
-    response = serving.post("/api/sweeps", body)
-    assert response.status_code == 202, response.text
-    return ended(serving, response.json["id"])
-
-
-def ended(serving: Serving, id: str) -> Any:
-    """Wait for the end of a pass, and give it."""
-
-    def look() -> Any:
-        found = serving.get(f"/api/sweeps/{id}", minPosition=None)
-        assert found.status_code == 200, found.text
-        return found.json
-
-    until(lambda: look()["state"] != "running")
-    told = look()
-    serving.position = max(serving.position, told["position"] or 0)
-    return told
-
-
-def create(emulator: EmulatorServer, reference: str) -> str:
+def create(provider: EmulatorServer, reference: str) -> str:
     """Let a creator connect."""
-    row = emulator.emulator.create(Details(client_reference_id=reference))
+    row = provider.emulator.create(Details(client_reference_id=reference))
     return str(row["id"])
 
 
-def metric(serving: Serving, name: str) -> float:
+def metric(serving: Provided, name: str) -> float:
     """The value of a metric without labels."""
     [line] = [
         one for one in serving.get("/metrics").text.splitlines() if one.startswith(f"{name} ")
@@ -104,27 +47,29 @@ def metric(serving: Serving, name: str) -> float:
 
 
 def test_what_no_webhook_told_is_found_by_the_next_pass(
-    serving: Serving, emulator: EmulatorServer
+    serving: Provided, provider: EmulatorServer
 ) -> None:
     """The state is the provider's, and the answer says what it rests on."""
-    id = create(emulator, "mia")
-    told = sweep(serving)
+    id = create(provider, "mia")
+    told = serving.sweep()
     assert (told["state"], told["connections"], told["appended"]) == ("valid", 1, 1)
     client = serving.read("/api/clients/mia")
     assert (client["status"], client["connections"][0]["id"]) == ("active", id)
     assert client["connections"][0]["lastEvidenceSource"] == "sweep"
-    emulator.emulator.act(id, Action.EXPIRE)
-    sweep(serving)
+    provider.emulator.act(id, Action.EXPIRE)
+    serving.sweep()
     assert serving.read("/api/clients/mia")["status"] == "expired"
     types = [one["type"] for one in serving.read("/api/clients/mia/history")["items"]]
     assert types[-1] == "connection.expired"
 
 
-def test_passes_are_listed_with_what_they_found(serving: Serving, emulator: EmulatorServer) -> None:
+def test_passes_are_listed_with_what_they_found(
+    serving: Provided, provider: EmulatorServer
+) -> None:
     """The newest first, in pages; one by its id."""
-    create(emulator, "mia")
-    ids = [sweep(serving)["id"] for _ in range(3)]
-    listed = sweeps(serving)
+    create(provider, "mia")
+    ids = [serving.sweep()["id"] for _ in range(3)]
+    listed = serving.passes()
     assert [one["id"] for one in listed[:3]] == ids[::-1]
     assert listed[-1]["backfill"] is True
     assert listed[0] == serving.get(f"/api/sweeps/{ids[-1]}", minPosition=None).json
@@ -136,71 +81,71 @@ def test_passes_are_listed_with_what_they_found(serving: Serving, emulator: Emul
 
 
 def test_metrics_probes_and_doctor_tell_of_the_sweep(
-    serving: Serving, emulator: EmulatorServer
+    serving: Provided, provider: EmulatorServer
 ) -> None:
     """How old the newest valid pass is, and how much it found otherwise than was known."""
-    create(emulator, "mia")
-    sweep(serving)
+    create(provider, "mia")
+    serving.sweep()
     assert metric(serving, "ledger_sweep_drift") == 1
     assert 0 <= metric(serving, "ledger_sweep_age_seconds") < 60
     assert metric(serving, "ledger_sweep_braked") == 0
-    sweep(serving)
+    serving.sweep()
     assert metric(serving, "ledger_sweep_drift") == 0
     ready = serving.get("/readyz", token=None)
     assert (ready.status_code, ready.json["status"]) == (200, "ready")
     assert ready.json["checks"] == {"store": "ok", "sweep": "ok", "commands": "ok"}
 
 
-def test_a_braked_sweep_waits_for_an_operator(serving: Serving, emulator: EmulatorServer) -> None:
+def test_a_braked_sweep_waits_for_an_operator(serving: Provided, provider: EmulatorServer) -> None:
     """The service goes on taking deliveries, and says that it is degraded."""
-    ids = [create(emulator, f"client-{number}") for number in range(20)]
-    sweep(serving)
+    ids = [create(provider, f"client-{number}") for number in range(20)]
+    serving.sweep()
     for id in ids[:6]:
-        emulator.emulator.act(id, Action.DISCONNECT)
-    told = sweep(serving)
+        provider.emulator.act(id, Action.DISCONNECT)
+    told = serving.sweep()
     assert (told["state"], told["braked"], told["absent"]) == ("valid", True, 6)
     ready = condition(serving, "braked")
     assert (ready.status_code, ready.json["status"]) == (200, "degraded")
     assert metric(serving, "ledger_sweep_braked") == 1
-    assert sweep(serving, confirmAbsences=True)["braked"] is False
+    assert serving.sweep(confirmAbsences=True)["braked"] is False
     assert condition(serving, "ok").json["status"] == "ready"
-    sweep(serving)
+    serving.sweep()
     gone = [one["id"] for one in serving.read("/api/connections", status="deleted")["items"]]
     assert sorted(gone) == sorted(ids[:6])
 
 
-def condition(serving: Serving, word: str) -> Any:
+def condition(serving: Provided, word: str) -> Any:
     """The probe, once it has looked again."""
     until(lambda: serving.get("/readyz", token=None).json["checks"]["sweep"] == word)
     return serving.get("/readyz", token=None)
 
 
 def test_two_words_too_close_to_each_other_bring_a_pass_forward(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
+    serving: Provided, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be days away; what the list says settles the matter."""
     monkeypatch.setattr(api.sweeping, "TIE_COOLDOWN_S", 0.0)
-    at = time.time_ns() // 1_000_000 - 60_000
+    at = now_ms() - 60_000
     serving.deliver(webhook("expired", at=at))
     serving.deliver(webhook("updated", at=at + 5_000, status="active"))
-    assert len(sweeps(serving)) == 1
+    assert len(serving.passes()) == 1
     serving.deliver(webhook("expired", at=at + 5_500))
-    until(lambda: states(serving) == ["valid", "valid"])
+    until(lambda: serving.states() == ["valid", "valid"])
 
 
 def test_a_provider_that_fails_makes_no_valid_pass(
-    serving: Serving, emulator: EmulatorServer
+    serving: Provided, provider: EmulatorServer
 ) -> None:
     """The pass says why, in a fixed word."""
-    create(emulator, "mia")
-    emulator.emulator.set_faults({"truncate": 1})
-    told = sweep(serving)
+    create(provider, "mia")
+    provider.emulator.set_faults({"truncate": 1})
+    told = serving.sweep()
     assert (told["state"], told["reasons"]) == ("abandoned", ["provider"])
-    emulator.emulator.set_faults({})
-    assert sweep(serving)["state"] == "valid"
+    provider.emulator.set_faults({})
+    assert serving.sweep()["state"] == "valid"
 
 
-def test_only_an_administrator_may_sweep(serving: Serving) -> None:
+def test_only_an_administrator_may_sweep(serving: Provided) -> None:
     """Everybody who reads may see the passes."""
     assert serving.post("/api/sweeps", token=READ).status_code == 403
     assert serving.get("/api/sweeps", token=READ, minPosition=None).status_code == 200
@@ -217,14 +162,14 @@ def test_without_a_key_nothing_is_swept(database_url: str, tmp_path: Path) -> No
 
 
 def test_no_id_key_or_address_is_logged(
-    serving: Serving, emulator: EmulatorServer, caplog: pytest.LogCaptureFixture
+    serving: Provided, provider: EmulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also when the provider fails in every way."""
     caplog.set_level("DEBUG")
-    id = create(emulator, "canary-reference")
+    id = create(provider, "canary-reference")
     for faults in ({}, {"html": 1}, {"http5xx": 1}, {"truncate": 1}):
-        emulator.emulator.set_faults(faults)
-        sweep(serving)
+        provider.emulator.set_faults(faults)
+        serving.sweep()
     assert not any(canary in caplog.text for canary in (id, KEY, "canary-reference"))
 
 
@@ -232,17 +177,17 @@ def test_no_id_key_or_address_is_logged(
 
 
 def test_the_command_sweeps_without_a_service(
-    database_url: str, tmp_path: Path, settings: dict[str, str], emulator: EmulatorServer
+    database_url: str, tmp_path: Path, settings: dict[str, str], provider: EmulatorServer
 ) -> None:
     """It prints what it found; exit 0 when the pass was valid."""
     env = environment(database_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
     with Serving(database_url, tmp_path):
         pass
-    create(emulator, "mia")
+    create(provider, "mia")
     ran = run_command("sweep", "--json", env=env)
     assert (ran.code, ran.json["state"], ran.json["appended"]) == (0, "valid", 1)
     assert "active" in run_command("state", "mia", env=env).out
-    emulator.emulator.set_faults({"html": 1})
+    provider.emulator.set_faults({"html": 1})
     ran = run_command("sweep", env=env)
     assert ran.code == 1
     assert "abandoned" in ran.out
@@ -258,12 +203,12 @@ def test_the_command_needs_a_key(database_url: str, tmp_path: Path) -> None:
 
 
 def test_the_command_asks_the_service_that_holds_the_ledger(
-    sqlite_url: str, tmp_path: Path, settings: dict[str, str], emulator: EmulatorServer
+    sqlite_url: str, tmp_path: Path, settings: dict[str, str], provider: EmulatorServer
 ) -> None:
     """With its address and a token; without them it says both ways out."""
     env = environment(sqlite_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
     with Serve(env, tmp_path / "log") as service:
-        create(emulator, "mia")
+        create(provider, "mia")
         ran = run_command("sweep", env=env)
         assert ran.code == 3
         assert "--url" in ran.err
@@ -307,14 +252,13 @@ def test_a_command_that_goes_on_waits_while_another_sweeps(
     database_url: str,
     tmp_path: Path,
     settings: dict[str, str],
-    emulator: EmulatorServer,
+    provider: EmulatorServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It says so in one line; to one that shall make a single pass it is the answer."""
     env = environment(database_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
-    now_ms = time.time_ns() // 1_000_000
     another = open_ledger(database_url).log
-    epoch = another.take_lease(LEASE, "another", now_ms, 600_000)
+    epoch = another.take_lease(LEASE, "another", now_ms(), 600_000)
     assert epoch is not None
     another.close()
 
@@ -337,7 +281,7 @@ def test_a_command_that_never_made_a_pass_says_so_by_its_code(
     """Another sweeps from its beginning to its end."""
     env = environment(database_url, LEDGER_DATA_DIR=str(tmp_path / "data"), **settings)
     log = open_ledger(database_url).log
-    assert log.take_lease(LEASE, "another", time.time_ns() // 1_000_000, 600_000) is not None
+    assert log.take_lease(LEASE, "another", now_ms(), 600_000) is not None
     log.close()
     monkeypatch.setattr("api.cli.sweep._interrupted", Waits(lambda: None).lent)
     ran = run_command("sweep", "--every", str(EVERY), env=env)
