@@ -6,16 +6,12 @@ database.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from ledger.domain.claim import Statement
 from ledger.domain.connection import names_of
-from ledger.domain.events import (
-    CONNECTION_TYPES,
-    DeliveryReceived,
-    Event,
-    Signed,
-)
+from ledger.domain.events import CONNECTION_TYPES, DeliveryReceived, Event, Signed
 from ledger.domain.words import DELIVERY, connection_stream
 from ledger.recorders import codec, open_log, sqlite_path
 from ledger.recorders.base import NewRow, Seen
@@ -27,6 +23,7 @@ from projections.registry import tables
 from projections.runner import Runner
 from projections.store import Store
 from tests.builders import Clock, counting_entropy
+from tests.histories import history
 
 DAY_MS = 86_400_000
 TABLES = (
@@ -168,3 +165,14 @@ def received(observed: int, dialect: str = "documented", **more: Any) -> Deliver
     return DeliveryReceived(
         receipt="r", observed=observed, size=700, digest="d", signed=signed, **more
     )
+
+
+def tangle(seed: int, connections: int) -> list[Statement]:
+    """What is said about several connections, in any order."""
+    told = [
+        about(f"conn_{i}", statement)
+        for i in range(connections)
+        for statement in history(seed * 1000 + i)
+    ]
+    Random(seed).shuffle(told)
+    return told

@@ -15,6 +15,7 @@ import psycopg
 from ledger.recorders import sqlite_path
 from projections.generations import generations_of
 from projections.rebuild.rebuilds import Rebuild, Rebuilds
+from tests.projected import Views, dump
 
 PATIENCE_S = 60.0
 """After how long a test gives up."""
@@ -96,3 +97,11 @@ def remnants(url: str) -> list[str]:
             "AND relnamespace = current_schema()::regnamespace ORDER BY 1"
         )
         return [row[0] for row in rows.fetchall()]
+
+
+def live_rows(views: Views, generation: int) -> dict[str, list[tuple[object, ...]]]:
+    """Everything that a generation holds."""
+    with closing(generations_of(views.url)) as generations:
+        assert generations.live() == generation
+        with closing(generations.open(generation, writer=False)) as store:
+            return dump(store)

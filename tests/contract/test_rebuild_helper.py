@@ -20,10 +20,8 @@ from projections.rebuild.rebuilds import Rebuilds
 from projections.registry import PROJECTIONS, all_projections
 from tests.acceptance.test_rebuild import fill, is_gone
 from tests.builders import delivery, open_ledger
-from tests.contract.test_rebuild import live_rows
-from tests.contract.test_views import tangle
-from tests.projected import Views, dump
-from tests.rebuilding import children, complete, ended, rebuilds_of, remnants, until
+from tests.projected import Views, dump, tangle
+from tests.rebuilding import children, complete, ended, live_rows, rebuilds_of, remnants, until
 
 ALL = tuple(PROJECTIONS)
 

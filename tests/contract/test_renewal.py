@@ -11,8 +11,7 @@ from projections.errors import RebuildFailed, ViewsOutdated
 from projections.opening import find_store, open_store
 from projections.rebuild import rebuilds as module
 from projections.rebuild.renewal import renew
-from tests.contract.test_views import tangle
-from tests.projected import Views, dump
+from tests.projected import Views, dump, tangle
 from tests.rebuilding import complete
 
 

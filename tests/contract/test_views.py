@@ -7,7 +7,6 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from ledger.domain.claim import Statement
 from ledger.domain.connection import fold
 from ledger.domain.words import short_id
 from projections.answers import Cursor, HistoryEntry
@@ -31,8 +30,7 @@ from tests.given import (
     invalidate_requested,
     updated,
 )
-from tests.histories import history
-from tests.projected import DAY_MS, Views, about, dump
+from tests.projected import DAY_MS, Views, about, dump, tangle
 
 FAR = NOON + 10 * DAY_MS
 
@@ -43,17 +41,6 @@ def views(database_url: str) -> Iterator[Views]:
     views = Views(database_url)
     yield views
     views.close()
-
-
-def tangle(seed: int, connections: int) -> list[Statement]:
-    """What is said about several connections, in any order."""
-    told = [
-        about(f"conn_{i}", statement)
-        for i in range(connections)
-        for statement in history(seed * 1000 + i)
-    ]
-    Random(seed).shuffle(told)
-    return told
 
 
 @pytest.mark.parametrize("seed", range(3))

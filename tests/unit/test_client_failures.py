@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ledger.ofauth.client import LinkInit, OFAuthClient, Timeouts
+from ledger.ofauth.client import Timeouts
 from ledger.ofauth.errors import (
     ConnectionGone,
     Forbidden,
@@ -23,55 +22,10 @@ from ledger.ofauth.errors import (
 )
 from ledger.ofauth.transport import MOST_BYTES
 from tests.asking import JITTER, QUICK, Clock, asking
+from tests.calling import COMMANDS, NAMING, WHOLE, Call, ask_list, delete, failing, forward, link
 from tests.fault_server import FaultServer, Reaction, answer, cut, hang_up
 
-Call = Callable[[OFAuthClient], Any]
 HTML = b"<!DOCTYPE html>\n<html><body><h1>Bad Gateway</h1></body></html>\n"
-
-
-def ask_list(client: OFAuthClient) -> Any:
-    """A question about no connection."""
-    return client.connections(limit=10, offset=0)
-
-
-def probe(client: OFAuthClient) -> Any:
-    """A question about a connection."""
-    return client.probe("conn_1")
-
-
-def delete(client: OFAuthClient) -> Any:
-    """A command about a connection."""
-    return client.delete("conn_1")
-
-
-def invalidate(client: OFAuthClient) -> Any:
-    """Another one."""
-    return client.invalidate("conn_1")
-
-
-def link(client: OFAuthClient) -> Any:
-    """A command about none."""
-    return client.link_init(LinkInit(connection_id="conn_1"))
-
-
-def forward(client: OFAuthClient) -> Any:
-    """Somebody's command."""
-    return client.forward("DELETE", "/v2/connections/conn_1", query={})
-
-
-def failing(call: Call, *reactions: Reaction, **more: Any) -> tuple[ProviderError, int]:
-    """The error with which a call ends, and how often the provider was asked."""
-    with (
-        FaultServer(*reactions) as provider,
-        asking(provider.url, **more) as client,
-        pytest.raises(ProviderError) as caught,
-    ):
-        call(client)
-    return caught.value, len(provider.asked)
-
-
-NAMING = [probe, delete, invalidate]
-COMMANDS = [delete, invalidate, link]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +165,6 @@ def test_broken_compression_is_an_answer_that_cannot_be_read() -> None:
     assert failed.may_have_happened
 
 
-WHOLE = answer(200, {"list": [], "hasMore": False})
-
-
 @pytest.mark.parametrize(
     "reaction",
     [
@@ -322,85 +273,6 @@ def test_without_a_secure_connection_nothing_was_sent(hello: str) -> None:
             client.delete("conn_1")
         assert not caught.value.may_have_happened
         assert provider.connections == 2
-
-
-@pytest.mark.parametrize(
-    ("headers", "waits"),
-    [
-        ({"Retry_After": "7"}, 7.0),
-        ({"Retry_After": "0"}, 0.0),
-        ({"Retry_After": "86400"}, 60.0),
-        ({"Retry_After": "9" * 5000}, 60.0),
-        (
-            {
-                "Date": "Tue, 14 Nov 2023 22:13:00 GMT",
-                "Retry_After": "Tue, 14 Nov 2023 22:13:09 GMT",
-            },
-            9.0,
-        ),
-        ({"Retry_After": "soon"}, None),
-        ({"Retry_After": "-5"}, None),
-        ({}, None),
-    ],
-)
-def test_a_question_waits_as_long_as_it_is_told_and_never_longer_than_a_minute(
-    headers: dict[str, str], waits: float | None
-) -> None:
-    """Without a readable `Retry-After` the waits grow, as after any failure."""
-    clock = Clock()
-    with (
-        FaultServer(answer(503, b"", **headers)) as provider,
-        asking(provider.url, clock) as client,
-        pytest.raises(ProviderFailed),
-    ):
-        client.whoami()
-    expected = [0.0, 1.0, 2.0] if waits is None else [max(waits, least) for least in (0, 1, 2)]
-    assert clock.slept == [one + JITTER for one in expected]
-
-
-def test_a_429_holds_up_every_call() -> None:
-    """Also one of another thread: the limit is the key's, not the call's."""
-    clock = Clock()
-    limited = answer(429, b"", Retry_After="4")
-    with FaultServer(limited, answer(204)) as provider, asking(provider.url, clock) as client:
-        with pytest.raises(RateLimited):
-            client.delete("conn_1")
-        client.delete("conn_1")
-    assert clock.slept == [4.0]
-
-
-def test_a_command_does_not_wait_long_for_its_turn() -> None:
-    """Somebody waits for it: it is refused without asking, and told how long it would take."""
-    clock = Clock()
-    with (
-        FaultServer(answer(429, b"", Retry_After="30")) as provider,
-        asking(provider.url, clock) as client,
-    ):
-        with pytest.raises(RateLimited):
-            client.delete("conn_1")
-        for call in (*COMMANDS, forward):
-            with pytest.raises(RateLimited) as caught:
-                call(client)
-            assert caught.value.retry_after == 30.0
-            assert not caught.value.may_have_happened
-        assert len(provider.asked) == 1
-    assert clock.slept == []
-
-
-def test_no_provider_can_ask_for_more_than_a_day() -> None:
-    """Whoever waits as long as an error says, wakes up."""
-    for text in ("86401", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"):
-        failed, _ = failing(delete, answer(429, b"", Retry_After=text))
-        assert failed.retry_after == 86_400.0
-
-
-def test_questions_wait_for_their_turn() -> None:
-    """No more than the rate in the long run, whatever is asked."""
-    clock = Clock()
-    with FaultServer(WHOLE) as provider, asking(provider.url, clock, rate=2.0, burst=3) as client:
-        for _ in range(7):
-            client.connections(limit=1, offset=0)
-    assert clock.slept == [0.5, 0.5, 0.5, 0.5]
 
 
 def test_every_error_says_what_to_do() -> None:
