@@ -48,7 +48,8 @@ class ConnectionSchema(CamelSchema):
     )
     last_evidence_source = _maybe(fields.String, "`webhook`, `sweep` or `command`.")
     stale = _said(
-        fields.Boolean, "Whether it is not deleted and its newest evidence is older than the limit."
+        fields.Boolean,
+        "Whether it is not deleted and its newest evidence is older than the limit set now.",
     )
     predecessor_id = _maybe(fields.String, "The connection that it was made in place of.")
     successor_id = _maybe(fields.String, "The connection that was made in place of it.")

@@ -1,7 +1,7 @@
 """Answers folded on read from the log: what we would have answered then, what was true then.
 
 Everything here is a function of the log up to a position and of the arguments, so the answer to an
-old question stays the same whatever comes later.
+old question stays the same whatever comes later. Only what is called stale depends on a setting.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set

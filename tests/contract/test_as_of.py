@@ -1,7 +1,7 @@
 """Answers about the past stay what they were, whatever comes later."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -12,6 +12,8 @@ from ledger.domain.claim import Statement
 from ledger.domain.events import ConnectionCreated
 from ledger.recorders.codec import to_row
 from projections.current_state.projection import CurrentState
+from projections.log_questions import LogQuestions
+from projections.questions import Questions
 from tests.builders import NOON as NOW
 from tests.given import MINUTE, NOON, as_statement, created, expired, stamped, updated
 from tests.histories import history
@@ -195,6 +197,26 @@ def test_stale_is_judged_at_the_moment_that_was_asked_for(views: Views) -> None:
         now = views.questions.client("a", now_ms=now_ms)
         assert now is not None
         assert now.value.stale is (now_ms > 0)
+
+
+@pytest.mark.parametrize("answering", [Questions, LogQuestions])
+def test_another_limit_changes_nothing_of_the_past_but_what_is_called_stale(
+    views: Views, answering: Any
+) -> None:
+    """What was set then is not in the log; when it was confirmed last is, and stays."""
+    views.tell(as_statement(created(client="a")))
+    views.catch_up()
+    asked = views.log.head().recorded_at + 1_000_000
+    short, long = (
+        answering(views.log, views.store, stale_after_ms=limit_ms)
+        .client("a", now_ms=NOW, as_of_us=asked)
+        .value
+        for limit_ms in (1, 100_000 * DAY_MS)
+    )
+    for client, stale in ((short, True), (long, False)):
+        assert (client.stale, client.connections[0].stale) == (stale, stale)
+    fresh = tuple(msgspec.structs.replace(one, stale=False) for one in short.connections)
+    assert replace(short, connections=fresh, stale=False) == long
 
 
 def test_evidence_beyond_the_asked_position_has_no_place_yet(views: Views) -> None:
