@@ -12,6 +12,7 @@ import pytest
 from onlyfans_sdk import account, link
 from onlyfans_sdk.models import V2AccountConnectionsGetResponse, V2LinkInitPostResponse
 
+from api import commanding
 from api.emulator.server import EmulatorServer
 from api.emulator.world import Action
 from api.server import Server
@@ -131,13 +132,17 @@ def test_an_unknown_connection_is_passed_on_and_recorded(between: Between) -> No
     assert "deletion_requested" in between.types("conn_unheard_of")
 
 
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open commands are looked for all the time, from the start of the service."""
+    monkeypatch.setattr(commanding, "LOOK_S", 0.02)
+    monkeypatch.setattr(commanding, "OTHERS_MS", 0)
+
+
+@pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("fault", ["lostAnswer", "lostRequest"])
-def test_an_unknown_outcome_is_503_while_retries_go_on(
-    between: Between, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_outcome_is_503_while_retries_go_on(between: Between, fault: str) -> None:
     """In the provider's form; what it did is found out later."""
-    monkeypatch.setattr("api.commanding.LOOK_S", 0.02)
-    monkeypatch.setattr("api.commanding.OTHERS_MS", 0)
     id = between.connect()
     between.provider.set_faults({fault: 1})
     answer = between.v2("DELETE", f"/v2/account/connections/{id}")
