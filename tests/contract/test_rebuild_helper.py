@@ -118,6 +118,7 @@ def test_a_helper_ends_with_the_process_that_builds(
 
 def with_helper(rebuilds: Rebuilds) -> tuple[int, int]:
     """The process of a running rebuild and its helper, as soon as there is one."""
+    until(lambda: bool(children()))  # for a moment after it was started it has no name
     [process] = children()
     until(lambda: bool(children(process)))
     return process, children(process)[0]
