@@ -77,6 +77,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
     error_task_class = _Refusal
     refused = False
+    sending = False
+    """Whether a thread sends; it says itself when something is left to be sent."""
     left: int | None = None
     """How many bytes are still thrown away; None before the answer is sent."""
 
@@ -94,6 +96,18 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         self.left, self.will_close = LINGER_BYTES, False
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
+
+    def send(self, data: Any, do_close: bool = True) -> int:
+        """Send some of an answer; gives how many bytes it was."""
+        self.sending = True
+        try:
+            return int(super().send(data, do_close))
+        finally:
+            self.sending = False
+
+    def writable(self) -> bool:
+        """Tell whether the loop has anything to send, or to close."""
+        return not self.sending and bool(super().writable())
 
     def readable(self) -> bool:
         """Tell whether anything may be read now."""

@@ -3,7 +3,7 @@
 waitress asks every connection before every wait, and wakes its loop after every answer. While a
 thread sends an answer, its connection says that it has something to send and is ready for it, so
 the loop turns without end and keeps the interpreter's lock from the very thread: on two cores this
-cost more than half of all requests a second.
+cost more than half of all requests a second. So it is not `writable` while a thread sends on it.
 """
 
 import select

@@ -6,12 +6,14 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from waitress import wasyncore
 
 from api.server import Server
+from api.server_loop import Loop
 from api.slots import THREADS
 
 if TYPE_CHECKING:
@@ -131,3 +133,33 @@ def test_a_sender_that_goes_away_harms_nobody() -> None:
             leave.set()
             ask(connection, "/still")
             assert answers(connection, 1) == [b"/still"]
+
+
+def test_the_loop_rests_while_a_thread_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection on which an answer is being sent is ready for more, and must not wake it."""
+    entered, leave, turns = threading.Event(), threading.Event(), list[float]()
+    send, turn = wasyncore.dispatcher.send, Loop.turn
+
+    def slowly(channel: Any, data: bytes, do_close: bool = True) -> Any:
+        if not entered.is_set():
+            entered.set()
+            assert leave.wait(10)
+        return send(channel, data, do_close)
+
+    def counted(loop: Loop, timeout: float) -> None:
+        turns.append(timeout)
+        turn(loop, timeout)
+
+    monkeypatch.setattr(wasyncore.dispatcher, "send", slowly)
+    monkeypatch.setattr(Loop, "turn", counted)
+    with listening(echo) as address, socket.create_connection(address, 10) as connection:
+        ask(connection, "/first")
+        assert entered.wait(10)
+        ask(connection, "/second")
+        with socket.create_connection(address, 10) as other:
+            for _ in range(20):
+                ask(other, "/other")
+                assert answers(other, 1) == [b"/other"]
+        assert len(turns) < 200
+        leave.set()
+        assert answers(connection, 2) == [b"/first", b"/second"]
