@@ -52,7 +52,7 @@ __all__ = [
 QUARANTINE_FOLDER: Final = "quarantine"
 RANDOM_AT_ONCE: Final = 16 * 1024
 """How many random bytes are asked for at a time."""
-COLLECT_AFTER: Final = 20_000
+COLLECT_AFTER: Final = 100_000
 """How many objects more are there before a serving process looks for garbage."""
 VIEWS_S: Final = 5.0
 """How long erasing waits for the views, in seconds."""
