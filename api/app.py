@@ -1,5 +1,6 @@
 """The Flask application: routes, errors, request ids, one log line for each request."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +32,7 @@ from api import (
 )
 from api.logs import log_request
 from api.routes import LedgerApi
-from api.services import EXTENSION, Services, new_request_id, services
+from api.services import EXTENSION, Services, behind, new_request_id, services
 from api.slots import Slots
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class _Json(DefaultJSONProvider):
 
 class _Ledger(Flask):
     json_provider_class = _Json
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Call every function as it is: Flask would ask at each call whether it is a coroutine."""
+        return func
 
 
 def create_wsgi(given: Services) -> "WSGIApplication":
@@ -91,26 +96,27 @@ def create_app(given: Services) -> Flask:
 
 
 def _begin() -> None:
-    use = services()
-    g.began = use.monotonic()
+    use, held = services(), behind(g)
+    held.began = use.monotonic()
     # Made here, never taken from the caller: it is written into the log.
-    g.request_id = new_request_id(use)
+    held.request_id = new_request_id(use)
 
 
 def _finish(response: Response) -> Response:
     """Give the answer its request id, and write the line, which holds no path and no query."""
-    response.headers["X-Request-Id"] = g.request_id
-    if not request.path.startswith(DOCS):
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-    rule = request.url_rule
+    held, asked, headers = behind(g), behind(request), response.headers
+    headers["X-Request-Id"] = held.request_id
+    if not asked.path.startswith(DOCS):
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Cache-Control"] = "no-store"
+    rule = asked.url_rule
     log_request(
-        method=request.method,
+        method=asked.method,
         route="-" if rule is None else rule.rule,
         status=response.status_code,
-        seconds=services().monotonic() - g.began,
-        request=g.request_id,
-        token=g.get("token_name", "-"),
+        seconds=services().monotonic() - held.began,
+        request=held.request_id,
+        token=held.get("token_name", "-"),
     )
     return response
 

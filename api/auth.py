@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from flask import Request, current_app, g, request
 
 from api.errors import CROWDED, FORBIDDEN, UNAUTHORIZED, Problem
-from api.services import services
+from api.services import behind, services
 from api.slots import REFUSED
 from api.tokens import Scope, find_token
 
@@ -44,15 +44,16 @@ def check() -> None:
     Raises:
         Problem: there is no slot, no valid token, or a scope is missing.
     """
-    if request.endpoint is None:
+    asked = behind(request)
+    if asked.endpoint is None:
         return
-    if request.environ.get(REFUSED):
+    if asked.environ.get(REFUSED):
         raise Problem(CROWDED, "All readers' slots are taken.", headers={"Retry-After": "1"})
-    mark = required_scope(request.endpoint) or "admin"
+    mark = required_scope(asked.endpoint) or "admin"
     if mark == OPEN:
         return
     scope, _, browser = mark.partition(":")
-    presented = presented_token(request, basic=bool(browser))
+    presented = presented_token(asked, basic=bool(browser))
     token = None if presented is None else find_token(presented, services().settings().api_tokens)
     if token is None:
         raise Problem(

@@ -43,6 +43,8 @@ def configure(form: str, stream: TextIO) -> None:
     root.setLevel(logging.INFO)
     # one line for each request that waits for a thread, which is normal under load
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # no line says which thread or process it is of
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     threading.excepthook = _log_thread_death
 
 

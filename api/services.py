@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from flask import current_app
+from werkzeug.local import LocalProxy
 
 from api.arrivals import Arrivals
 from api.commanding import Commanding
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from projections.questions import Questions
 
 EXTENSION = "connection-ledger"
+T = TypeVar("T")
 
 
 class Writer(Protocol):
@@ -94,6 +96,11 @@ def services() -> Services:
     """Give the services of the application that answers the present request."""
     found: Services = current_app.extensions[EXTENSION]
     return found
+
+
+def behind(proxy: T) -> T:
+    """Give what one of Flask's proxies stands for now: each use of a proxy looks it up again."""
+    return cast("LocalProxy[T]", proxy)._get_current_object()
 
 
 def new_request_id(use: Services) -> str:

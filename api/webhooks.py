@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, request
 
 from api import auth
 from api.errors import BAD_SIGNATURE, Problem, unavailable
-from api.services import Services, services
+from api.services import Services, behind, services
 from ledger.application import Delivery
 from ledger.domain.errors import LedgerBusy, StoreUnavailable
 from ledger.ofauth.signatures import SignatureError, Verdict, complete_dialect, verify
@@ -42,14 +42,20 @@ _REFUSED: Final = "Sign the raw body with a current secret, as OFAuth documents 
 blueprint = Blueprint("webhooks", __name__)
 
 
+class _Durable(Response):
+    """The answer without a body, and so without a type of it."""
+
+    default_mimetype = None
+
+
 @blueprint.post(PATH)
 @auth.open_to_all
 def webhook() -> Response:
     """Make one delivery durable, and answer 204 with its position."""
-    use = services()
-    body = request.get_data(cache=False)
+    use, asked = services(), behind(request)
+    body = asked.get_data(cache=False)
     observed = use.now() // 1000
-    verdict = _verify(use, request.environ, body, observed)
+    verdict = _verify(use, asked.environ, body, observed)
     delivery = Delivery(body=body, verdict=verdict, observed=observed)
     try:
         recorded = use.writer.submit(delivery)
@@ -57,9 +63,7 @@ def webhook() -> Response:
         use.metrics.unavailable.inc()
         raise unavailable() from None
     use.metrics.delivered(recorded, verdict.dialect, use.monotonic() - g.began)
-    response = Response(status=204, headers={"Ledger-Position": str(recorded.position)})
-    del response.headers["Content-Type"]
-    return response
+    return _Durable(status=204, headers={"Ledger-Position": str(recorded.position)})
 
 
 def _verify(use: Services, environ: "WSGIEnvironment", body: bytes, observed: int) -> Verdict:
