@@ -117,8 +117,7 @@ class Streams:
         written.append(event)
 
     def _names(self, statement: Statement) -> tuple[str, ...]:
-        connection = statement.claim.connection_id
-        return names_of(connection, self.known(connection), statement)
+        return names_of(self.known(statement.claim.connection_id), statement)
 
     def _standing(self, late: Claim) -> list[Statement]:
         """Give the claim of the newest valid pass that listed the connection unchanged, if it is

@@ -52,8 +52,9 @@ def _intend(projection: Projection, told: Told, blocked: Trouble | None) -> Inte
     if blocked is not None:
         told = replace(told, since=blocked.position - 1, fresh=True)
     trouble = told.trouble
-    first_new = next((f.position for f in told.facts if f.position > told.since), None)
-    if first_new is None:
+    if new := told.new:
+        first_new = new[0].position
+    else:
         first_new = trouble.position if trouble is not None else told.since + 1
     writes: Sequence[Write] = ()
     try:

@@ -1,5 +1,6 @@
 """A part of the log, read once for all projections: its events by stream, ready to be folded."""
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from ledger.recorders.codec import to_event
 STREAMS_AT_ONCE: Final = 500
 """How many streams one query reads."""
 _stream_of: Final = attrgetter("stream")
+_position_of: Final = attrgetter("position")
 _TOLD_WHOLE: Final = frozenset({DeliveryParked.NAME, DeliveryResolved.NAME})
 """Types of delivery events that only make sense beside the rest of their stream."""
 
@@ -78,16 +80,17 @@ class Told:
     @property
     def old(self) -> Sequence[Fact]:
         """What is in the view already."""
-        if self.since == 0:
-            return ()
-        return [fact for fact in self.facts if fact.position <= self.since]
+        return self.facts[: self._number_of_old]
 
     @property
     def new(self) -> Sequence[Fact]:
         """What is not in the view yet."""
-        if self.since == 0:
-            return self.facts
-        return [fact for fact in self.facts if fact.position > self.since]
+        return self.facts[self._number_of_old :]
+
+    @cached_property
+    def _number_of_old(self) -> int:
+        # a stream's facts lie in the order of the log
+        return bisect(self.facts, self.since, key=_position_of) if self.since else 0
 
     def _fold(self, stated: "Iterable[Stated]") -> Connection | None:
         if not self.stream.startswith(CONNECTION):

@@ -40,7 +40,7 @@ class When:
 
     def then(self, *events: str) -> None:
         """Assert the names of the events it makes, in their order."""
-        assert names_of(CONNECTION, self.known, self.new) == events
+        assert names_of(self.known, self.new) == events
 
     def then_nothing(self) -> None:
         """Assert that it makes no event."""

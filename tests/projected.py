@@ -46,7 +46,7 @@ def facts_of(statements: Iterable[Statement]) -> list[Fact]:
     facts: list[Fact] = []
     known: list[Statement] = []
     for statement in statements:
-        for name in names_of(statement.claim.connection_id, known, statement):
+        for name in names_of(known, statement):
             event = CONNECTION_TYPES[name](statement=statement)
             facts.append(Fact(len(facts) + 1, 1_000 * (len(facts) + 1), event))
         known.append(statement)
@@ -153,7 +153,7 @@ def _decide(seen: Seen, statements: Sequence[Statement]) -> list[NewRow]:
             add(evidence.stream, received(evidence.observed, evidence.channel))
         stream = connection_stream(statement.claim.connection_id)
         told = known.setdefault(stream, [])
-        for name in names_of(statement.claim.connection_id, told, statement):
+        for name in names_of(told, statement):
             add(stream, CONNECTION_TYPES[name](statement=statement))
         told.append(statement)
     return rows

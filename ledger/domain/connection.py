@@ -71,13 +71,16 @@ class Connection(Notes):
 
 def fold(connection_id: str, statements: Iterable[Statement]) -> Connection | None:
     """Fold everything said about one connection; None when nothing was said."""
-    standing = settle(statements)
-    if not standing:
-        return None
+    walk = _walk(statements)
+    return walk.result(connection_id) if walk.steps else None
+
+
+def _walk(statements: Iterable[Statement]) -> "_Walk":
+    """Walk once over everything said about one connection."""
     walk = _Walk()
-    for claim, evidence in _in_order(standing.values()):
+    for claim, evidence in _in_order(settle(statements).values()):
         walk.take(claim, evidence)
-    return walk.result(connection_id)
+    return walk
 
 
 def _in_order(
@@ -90,7 +93,7 @@ def _in_order(
     return sorted(standing, key=lambda entry: entry[0].order)
 
 
-def names_of(connection_id: str, known: Iterable[Statement], new: Statement) -> tuple[str, ...]:
+def names_of(known: Iterable[Statement], new: Statement) -> tuple[str, ...]:
     """Name the events that a new statement makes against what was known before it.
 
     More evidence for a known claim is `connection.confirmed`; nothing when that too is known.
@@ -104,10 +107,7 @@ def names_of(connection_id: str, known: Iterable[Statement], new: Statement) -> 
             _, evidence = standing[new.claim.id]
             known_here = any(new.evidence.stream == other.stream for other in evidence)
             return () if known_here else ("connection.confirmed",)
-    after = fold(connection_id, [*statements, new])
-    if after is None:
-        return ()
-    for step in after.steps:
+    for step in _walk([*statements, new]).steps:
         if step.claim.id == new.claim.id:
             return step.names
     return ()

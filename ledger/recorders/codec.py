@@ -66,8 +66,8 @@ def _connection_row(stream: str, version: int, event: ConnectionEvent, salt: byt
         return NewRow(stream, version, event.NAME, _framed(event.VERSION, _encode(event)))
     payload = canonical_json({**claim.personal, _FIELDS: apart} if apart else claim.personal)
     stays = {name: value for name, value in claim.fields.items() if name in STAYS}
-    bare = replace(event.statement, claim=replace(claim, personal={}, fields=stays))
-    event = replace(event, statement=bare, digest=digest(salt, payload))
+    bare = Statement(replace(claim, personal={}, fields=stays), event.statement.evidence)
+    event = type(event)(statement=bare, digest=digest(salt, payload))
     state = _framed(event.VERSION, _encode(event))
     return NewRow(stream, version, event.NAME, state, payload, salt)
 

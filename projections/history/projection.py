@@ -81,7 +81,7 @@ class History:
             yield Write(DELETE, *({"client_ref": c, "position": p, "n": n} for c, p, n in gone))
             wanted = [placed for key, placed in kept.items() if held.get(key) != placed]
         yield Write(UPSERT, *map(_row, wanted))
-        new = statements(told.new) if told.since and not told.fresh else told.stated
+        new = statements(told.new) if told.old and not told.fresh else told.stated
         for client_ref, position in bindings(new).items():
             row = {"client_ref": client_ref, "connection_id": connection_id}
             yield Write(BIND, {**row, "bound_at_position": position})
@@ -101,7 +101,8 @@ def _first_changed(told: Told) -> int | None:
         return None
     if not told.old:
         return 0
-    old = {statement.claim.id for _, statement in statements(told.old)}
+    before = statements(told.old)
+    old = {statement.claim.id for _, statement in before}
     new = {statement.claim.id for _, statement in statements(told.new)}
     steps = told.connection.steps
     same = len(old)
@@ -112,7 +113,7 @@ def _first_changed(told: Told) -> int | None:
         return None
     if any(step.claim.kind in REQUESTS for step in steps[same:]):
         return None
-    owned = bool(bindings(statements(told.old))) or steps[0].client is None
+    owned = bool(bindings(before)) or steps[0].client is None
     return same if owned else None
 
 

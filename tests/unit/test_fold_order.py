@@ -97,7 +97,7 @@ def test_what_the_ledger_keeps_is_enough_in_every_order() -> None:
         for order in list(orders(statements, seed))[::20]:
             kept: list[Statement] = []
             for statement in order:
-                if names_of(CONNECTION, kept, statement):
+                if names_of(kept, statement):
                     kept.append(statement)
             assert folded(kept) == expected, f"history {seed}"
 
@@ -108,7 +108,7 @@ def test_a_new_statement_makes_at_most_three_events_in_any_order() -> None:
         statements = history(seed)
         order = Random(seed).sample(statements, len(statements))
         for i, statement in enumerate(order):
-            assert 0 <= len(names_of(CONNECTION, order[:i], statement)) <= 3
+            assert 0 <= len(names_of(order[:i], statement)) <= 3
 
 
 def test_the_histories_reach_every_name_status_and_flag() -> None:
@@ -152,7 +152,7 @@ def unchanged_dropped(statements: Sequence[Statement]) -> View:
     """A wrong fold: it keeps only the claims that changed something when they came."""
     kept: list[Statement] = []
     for statement in statements:
-        if names_of(CONNECTION, kept, statement) not in ((), ("connection.confirmed",)):
+        if names_of(kept, statement) not in ((), ("connection.confirmed",)):
             kept.append(statement)
     return folded(kept)
 
