@@ -38,7 +38,8 @@ LONGEST_BREATH_SECONDS: Final = 0.2
 """How long it does so at most."""
 POLL_SECONDS: Final = 0.2
 """How long the loop waits for a commit in its own process before it looks for others'."""
-
+NOT_SEEN: Final = -1
+"""Stands for a position before anybody looked, so that nobody takes it for the log's beginning."""
 
 Known = tuple[dict[str, int], Blocks]
 """The tracked positions and what is blocked, as this process last saw or wrote them."""
@@ -64,10 +65,13 @@ class Runner:
         self._started = False
         self._known: Known | None = None
         self._moved = threading.Condition()
-        self._positions = {projection.name: 0 for projection in self._projections}
+        self._positions = {projection.name: NOT_SEEN for projection in self._projections}
 
     def positions(self) -> dict[str, int]:
-        """Give the tracked position of each projection, as the last step saw it."""
+        """Give the tracked position of each projection, as the last step saw it.
+
+        `NOT_SEEN` before the first one.
+        """
         with self._moved:
             return dict(self._positions)
 

@@ -15,7 +15,7 @@ from projections.applying import Overtaken
 from projections.current_state.projection import CurrentState
 from projections.errors import ViewsAhead
 from projections.registry import PROJECTIONS, all_projections
-from projections.runner import Runner
+from projections.runner import NOT_SEEN, Runner
 from projections.store import Session
 from tests.builders import NOON
 from tests.given import MINUTE, as_statement, created, expired, updated
@@ -70,6 +70,18 @@ def test_rows_and_position_are_lost_together(views: Views, monkeypatch: pytest.M
     views.catch_up()
     assert len(ids(views)) == 6
     assert set(views.questions.positions().values()) == {views.log.head().position}
+
+
+def test_how_far_the_views_are_is_not_known_before_somebody_looked(views: Views) -> None:
+    """Nobody who starts on old views takes them for empty ones, and reads the log anew."""
+    views.tell(as_statement(created()))
+    views.catch_up()
+    again = Runner(views.log, views.store)
+    assert set(again.positions().values()) == {NOT_SEEN}
+    assert not again.wait_for(0, 0)
+    again.step(0)
+    assert set(again.positions().values()) == {views.log.head().position}
+    assert again.wait_for(0, 0)
 
 
 def test_a_crash_between_batches_repeats_nothing(views: Views) -> None:
