@@ -88,7 +88,7 @@ class Walk:
         while True:
             page = self._page(offset)
             ids = frozenset(row["id"] for row in page.rows)
-            if shared and page.rows and not ids & previous:
+            if shared and not ids & previous:
                 self.reasons.add(NO_OVERLAP)
             brought = not ids <= self.stamps.keys()
             self._hand_over(page)
@@ -102,7 +102,8 @@ class Walk:
                 self.reasons.add(SHORT_PAGES)
             # Where nothing was new the list should have ended: look past what was given.
             shared = _overlap(len(page.rows)) if brought else 0
-            offset += max(1, len(page.rows) - shared)
+            # A row that stands in a page twice takes the place of one that was not shown.
+            offset += max(1, len(ids) - shared)
             previous = ids
 
     def _page(self, offset: int) -> ListPage:

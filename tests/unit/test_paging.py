@@ -1,5 +1,6 @@
 """Reading a list that moves: every row that stays is met, and doubt is told."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -81,6 +82,33 @@ def test_pages_that_have_no_row_in_common_prove_nothing() -> None:
             del made.rows[:40]
 
     made.before_page = shrink
+    assert walk(made).reasons == {paging.NO_OVERLAP}
+
+
+def test_a_row_that_was_pushed_out_by_a_doubled_one_is_met() -> None:
+    """A row that stands twice in a page takes the place of the last one."""
+    made = provider(13, most=4)
+
+    class Doubling(ListedProvider):
+        def connections(self, *, limit: int, offset: int) -> ListPage:
+            page = made.connections(limit=limit, offset=offset)
+            rows = list(page.rows)
+            return replace(page, rows=[*rows[:-1], rows[-2]] if len(rows) == 4 else rows)
+
+    doubling = walk(Doubling(lambda: NOON))
+    assert doubling.reasons == set()
+    assert doubling.stamps.keys() == ids(made)
+
+
+def test_a_page_without_rows_where_some_are_expected_proves_nothing() -> None:
+    """Rows of the last page should stand in it again."""
+    made = provider(10, most=4)
+
+    def leave(number: int) -> None:
+        if number == 3:
+            del made.rows[5:]
+
+    made.before_page = leave
     assert walk(made).reasons == {paging.NO_OVERLAP}
 
 
