@@ -10,6 +10,7 @@ from ledger.domain.status import Status
 from ledger.ofauth.schemas import ROW, Facts, facts, load
 from ledger.ofauth.text import Unreadable, check_value
 
+SECOND_MS: Final = 1_000
 _AT_BIRTH: Final = frozenset({"clientReferenceId", "createdAt"})
 
 
@@ -62,7 +63,8 @@ def _earlier(connection_id: str, stated: Facts, answered: int) -> list[Claim]:
         claims.append(_whole(connection_id, Kind.ROW_UPDATED, carried["updatedAt"], stated))
     expired = carried.get("expiredAt")
     if stated.status is Status.EXPIRED and expired is not None:
-        k = min(expired, answered)
+        # A `Date` has whole seconds: what happened in its second is not after it.
+        k = expired if expired < answered + SECOND_MS else answered
         claims.append(
             Claim(connection_id=connection_id, kind=Kind.ROW_EXPIRED, k=k, status=Status.EXPIRED)
         )

@@ -11,6 +11,7 @@ from ledger.domain.claim import Claim, Kind, canonical_json
 from ledger.domain.status import Status
 from ledger.ofauth.rows import UnreadableRow, read_row
 from tests.any_json import JSON, NAMES, assert_storable
+from tests.builders import iso
 
 ANSWERED = 1_705_400_000_000
 CREATED, CREATED_MS = "2024-01-10T00:00:00Z", 1_704_844_800_000
@@ -124,10 +125,19 @@ def test_a_birth_without_reference_carries_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expired", "k"), [(EXPIRED, EXPIRED_MS), ("2031-01-01T00:00:00Z", ANSWERED)]
+    ("expired", "k"),
+    [
+        (EXPIRED, EXPIRED_MS),
+        ("2031-01-01T00:00:00Z", ANSWERED),
+        (iso(ANSWERED + 999), ANSWERED + 999),
+        (iso(ANSWERED + 1_000), ANSWERED),
+    ],
 )
 def test_a_new_expired_row_tells_when_it_expired(expired: str, k: int) -> None:
-    """An expired row also claims its expiry at `expiredAt`, but never after the answer."""
+    """An expired row also claims its expiry at `expiredAt`, but never after the answer.
+
+    The answer's `Date` is in whole seconds: what happened in its second is not after it.
+    """
     found = claims(row(status="expired", expiredAt=expired), first_seen=True)
     assert (
         found[Kind.ROW_EXPIRED]
