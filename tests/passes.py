@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from ledger.application import Ledger
+from ledger.application import Ledger, Noted
+from ledger.domain.claim import Claim, Evidence, Kind
 from ledger.domain.connection import Connection, fold
 from ledger.domain.sweep_events import SweepCompleted
 from ledger.domain.words import CONNECTION, connection_of
@@ -75,6 +76,11 @@ class World:
         """Take a webhook that tells what happens now, or happened at `at`."""
         body = webhook(kind, id, at=self.now() if at is None else at, ref=f"user_{id}", **told)
         self.ledger.record([delivery(body, observed=self.now())])
+
+    def note(self, kind: Kind, id: str) -> None:
+        """Note something about a connection, as a command does whose call is refused."""
+        claim = Claim(connection_id=id, kind=kind, k=self.now()).identified()
+        self.ledger.record([Noted(claim, Evidence("command:1", "command", self.now()))])
 
     @property
     def head(self) -> int:

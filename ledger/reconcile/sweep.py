@@ -357,10 +357,15 @@ class _Finding:
         self.known = known
         missing = {one.id for one in known if one.missing}
         self.silent: set[str] = set()
-        """Those that live and of which nothing was heard since the pass began."""
+        """Those that live and of which nothing was heard since the pass began.
+
+        What we note ourselves does not count: a call that was refused proves nothing.
+        """
         for id, said in unlisted.items():
             connection = fold(id, said)
-            heard = max(one.evidence.observed for one in said) >= started
+            heard = any(
+                one.evidence.observed >= started and not one.claim.kind.notes for one in said
+            )
             if connection is not None and connection.live and not heard:
                 self.silent.add(id)
         self.absent = self.silent - missing

@@ -109,6 +109,17 @@ def test_a_connection_heard_of_during_the_pass_is_not_absent(world: World) -> No
     assert world.provider.probed == []
 
 
+def test_what_we_note_ourselves_during_the_pass_is_not_heard(world: World) -> None:
+    """A call that is refused while the list is read says nothing of whether it exists."""
+    for number in range(150):
+        world.provider.add(f"conn_{number}")
+    world.sweep()
+    world.provider.remove("conn_5")
+    world.provider.before_page = lambda _: world.note(Kind.EXPIRY_SUSPECTED, "conn_5")
+    event = completed(world.sweep())
+    assert (event.absent, event.unseen) == (("conn_5",), ())
+
+
 def test_many_absent_at_once_stop_every_conclusion(world: World) -> None:
     """Until an operator confirms; then they are counted and asked for like any other."""
     for number in range(100):
