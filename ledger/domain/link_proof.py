@@ -102,13 +102,14 @@ def _prove(session: LinkSession, connection: Connection) -> Proof | None:
         if (certain and step.claim.status is Status.ACTIVE) or _awakes(session, connection, step):
             return Proof(session, connection.id, at)
     born = connection.created_at
-    if certain and born is not None and is_open(session, born) and _was_active(connection):
+    if certain and born is not None and is_open(session, born) and _was_logged_in(connection):
         return Proof(session, connection.id, born)  # so the webhooks of that time were lost
     return None
 
 
-def _was_active(connection: Connection) -> bool:
-    return any(step.claim.status is Status.ACTIVE for step in connection.steps)
+def _was_logged_in(connection: Connection) -> bool:
+    # What has expired was active before.
+    return any(step.claim.status in (Status.ACTIVE, Status.EXPIRED) for step in connection.steps)
 
 
 def _awakes(session: LinkSession, connection: Connection, step: Step) -> bool:

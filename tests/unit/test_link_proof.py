@@ -203,14 +203,13 @@ class TestReported:
 
     def test_a_later_word_is_enough_for_one_that_was_born_while_it_was_open(self) -> None:
         """The webhooks of that time were lost, and a row says how it has been since."""
-        late = row(answered=3 * HOUR, updatedAt=NOON + 3 * HOUR)
-        assert proved_by(self.NAMED, connection(birth(at=MINUTE, client=CLIENT), late)) == (
-            CONNECTION,
-            MINUTE,
-        )
-        never = row(answered=3 * HOUR, updatedAt=NOON + 3 * HOUR, status=Status.EXPIRED)
-        assert proved_by(self.NAMED, connection(birth(at=MINUTE, client=CLIENT), never)) is None
-        assert proved_by(self.NAMED, connection(birth(at=-HOUR, client=CLIENT), late)) is None
+        born, before = birth(at=MINUTE, client=CLIENT), birth(at=-HOUR, client=CLIENT)
+        for status in (Status.ACTIVE, Status.EXPIRED):
+            late = row(answered=3 * HOUR, updatedAt=NOON + 3 * HOUR, status=status)
+            assert proved_by(self.NAMED, connection(born, late)) == (CONNECTION, MINUTE)
+            assert proved_by(self.NAMED, connection(before, late)) is None
+        waiting = row(answered=3 * HOUR, updatedAt=NOON + 3 * HOUR, status=Status.AWAITING_2FA)
+        assert proved_by(self.NAMED, connection(born, waiting)) is None
 
     def test_it_proves_one_that_the_connection_it_was_for_seemed_to_prove(self) -> None:
         """That one came to life by itself, before the browser came back."""
