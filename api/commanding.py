@@ -141,6 +141,12 @@ class Commanding(Worker):
         with self._changed:
             self._held.discard(connection)
 
+    def work(self) -> None:
+        """Work on all that is due now, on this thread: for who does not start one."""
+        self._look()
+        while (task := self._due_now()) is not None:
+            self._work_once(task)
+
     # the thread
 
     def _take(self, task: _Task) -> None:
@@ -153,12 +159,15 @@ class Commanding(Worker):
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
-            again = self._work_on(task)
-            with self._changed:
-                if again is None:
-                    self._held.discard(task.connection)
-                else:
-                    heapq.heappush(self._tasks, again)
+            self._work_once(task)
+
+    def _work_once(self, task: _Task) -> None:
+        again = self._work_on(task)
+        with self._changed:
+            if again is None:
+                self._held.discard(task.connection)
+            else:
+                heapq.heappush(self._tasks, again)
 
     def _next(self) -> _Task | None:
         while True:
@@ -166,12 +175,20 @@ class Commanding(Worker):
             with self._changed:
                 if self._stopping:
                     return None
+                if (task := self._due_now()) is not None:
+                    return task
                 wait = LOOK_S
                 if self._tasks and self._provider() is not None:
                     wait = self._tasks[0].due - self._monotonic()
-                    if wait <= 0:
-                        return heapq.heappop(self._tasks)
                 self._changed.wait(min(wait, LOOK_S))
+
+    def _due_now(self) -> _Task | None:
+        """Take the task that has waited longest, if its time has come."""
+        with self._changed:
+            ready = bool(self._tasks) and self._provider() is not None
+            if ready and self._tasks[0].due <= self._monotonic():
+                return heapq.heappop(self._tasks)
+            return None
 
     def _look(self) -> None:
         """Find what was left open by others, or by this process before it was killed."""
