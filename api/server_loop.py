@@ -9,6 +9,7 @@ cost more than half of all requests a second. So it is not `writable` while a th
 import select
 import threading
 import time
+from collections import deque
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -30,6 +31,8 @@ class Loop:
         """By descriptor: who waits, and for what."""
         self._asleep: set[Any] = set()
         """Connections that send more before they are answered; they wait for nothing."""
+        self._pulled: deque[Any] = deque()
+        """Connections whose threads have woken the loop for them."""
         self._all_asked = 0.0
         self._served = threading.local()
         self._trigger = server.trigger
@@ -42,8 +45,11 @@ class Loop:
     def _pull(self) -> None:
         """Wake the loop, unless a thread only says that its answer is sent."""
         channel = getattr(self._served, "channel", None)
-        if channel is None or channel.writable() or channel in self._asleep:
-            self._trigger.pull_trigger()
+        if channel is not None:
+            if not channel.writable() and channel not in self._asleep:
+                return
+            self._pulled.append(channel)
+        self._trigger.pull_trigger()
 
     def turn(self, timeout: float) -> None:
         """Wait once, at most `timeout` seconds, and let those act to whom something happened."""
@@ -58,7 +64,8 @@ class Loop:
                 continue
             if one is self._trigger:
                 one.handle_read()
-                self._ask_all()
+                while self._pulled:
+                    self._ask(self._pulled.popleft()._fileno)
                 continue
             if happened & READ and not self._may_read(one):
                 happened &= ~READ
