@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
 
@@ -213,6 +214,10 @@ def test_memory_does_not_grow_with_the_log(database_url: str, tmp_path: Path) ->
         url = database_url
         if sqlite_path(url) is not None:
             url = f"sqlite:///{folder}/ledger.db"
+        else:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("DROP SCHEMA public CASCADE")
+                connection.execute("CREATE SCHEMA public")
         fill(url, folder, events)
         peaks.append(peak_of_a_rebuild(url))
     print(f"peaks in MB: {[round(peak / 1e6, 1) for peak in peaks]}")
