@@ -13,6 +13,7 @@ from ledger.recorders.base import NewRow, StoredRow
 from ledger.recorders.codec import to_row
 from projections.applying import Overtaken
 from projections.current_state.projection import CurrentState
+from projections.deliveries.projection import PARK
 from projections.errors import ViewsAhead
 from projections.registry import PROJECTIONS, all_projections
 from projections.runner import NOT_SEEN, Runner
@@ -357,3 +358,19 @@ def test_the_loop_goes_on_after_a_failure(
         thread.join(DEADLINE)
     assert len(ids(views)) == 2
     assert caplog.text.count("The store is away.") == 1
+
+
+@pytest.mark.parametrize("number", [1, 49, 50, 120])
+def test_many_rows_are_written_as_each_would_be(views: Views, number: int) -> None:
+    """However many a statement takes together; later ones replace earlier ones."""
+    parked = {"detail": "d", "type": None, "size": 1, "observed_at": NOON, "dialect": None}
+    for reason in ("first", "second"):
+        rows = [
+            {"stream": f"delivery:{one}", "position": one, "reason": reason} | parked
+            for one in range(number)
+        ]
+        with views.store.writing() as session:
+            session.run_many(PARK, rows)
+    with views.store.reading() as session:
+        found = session.rows("SELECT position, reason FROM parked{g} ORDER BY position")
+    assert [tuple(dict(row).values()) for row in found] == [(n, "second") for n in range(number)]
