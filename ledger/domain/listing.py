@@ -23,6 +23,12 @@ def was_listed(known: Sequence[Statement]) -> bool:
     return any(statement.claim.kind.is_row for statement in known)
 
 
+def was_listed_since(connection: Connection, at: int) -> bool:
+    """Tell whether a pass was shown the connection after a time, milliseconds UTC."""
+    rows = (step.claim for step in connection.steps if step.claim.kind is Kind.ROW)
+    return any(_answered(row) > at for row in rows)
+
+
 def last_row_at(known: Sequence[Statement]) -> int:
     """Give the time of the last row with a status, which outweighs all before it; else 0."""
     rows = (s.claim for s in known if s.claim.kind is Kind.ROW and s.claim.status is not None)
@@ -96,7 +102,7 @@ def _settles(connection: Connection, row: Claim) -> bool:
     return (
         connection.missing_since is not None
         or "ambiguous" in connection.flags
-        or (unknown is not None and unknown < row.k)
+        or (unknown is not None and unknown < _answered(row))
         or (suspected is not None and suspected < row.k and row.status is not None)
     )
 
@@ -106,6 +112,11 @@ def _reopens(connection: Connection, row: Claim) -> bool:
     return (
         deleted_at is not None and answered is not None and answered > deleted_at + REOPENS_AFTER_MS
     )
+
+
+def _answered(row: Claim) -> int:
+    """Give when the provider showed a row, which may be long after what the row speaks for."""
+    return row.k if row.answered is None else row.answered
 
 
 def _last_row(connection: Connection) -> Claim | None:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from ledger.application import Noted
 from ledger.domain.claim import SECOND_MS, Claim, Evidence, Kind, Statement, not_before
 from ledger.domain.connection import Connection, fold
+from ledger.domain.listing import was_listed_since
 from ledger.domain.status import Status
 from ledger.domain.sweep_events import SweepCompleted
 from ledger.ofauth.errors import ConnectionGone, NoSession, ProviderError
@@ -68,8 +69,11 @@ class Conclusions:
     def _is_proved(self, connection: Connection) -> bool:
         # All that is known of it was heard before this pass began. A `Date` has whole seconds, so
         # the two answers may say the same time, and `_noted` may have dated the first one later.
-        unknown_at = connection.not_found_at
-        return unknown_at is not None and unknown_at - unknown_at % SECOND_MS <= self._answered
+        if connection.not_found_at is None:
+            return False
+        unknown_at = connection.not_found_at - connection.not_found_at % SECOND_MS
+        # A row speaks for a time before it was shown, and may stand before the 404 that it refutes.
+        return unknown_at <= self._answered and not was_listed_since(connection, unknown_at)
 
     def ask(self, probing: Probing, record: Callable[[Noted], None]) -> None:
         """Ask for some of the others by name, and record of which the provider does not know them.

@@ -80,6 +80,22 @@ def test_unknown_by_name_and_listed_afterwards_is_not_deleted(world: World) -> N
     assert world.sweep().deleted == 0
 
 
+@pytest.mark.parametrize("after", [1, 60, 119, 120, 121])
+def test_a_row_shown_soon_after_a_404_refutes_it(world: World, after: int) -> None:
+    """Although it speaks for a time before: one pass that misses the connection proves nothing."""
+    row = world.provider.add("conn_1")
+    world.sweep()
+    world.provider.remove("conn_1")
+    world.sweep()
+    assert world.connection("conn_1").not_found_at is not None
+    world.provider.rows.append(row)
+    world.sweep(after=after)
+    world.provider.remove("conn_1")
+    assert world.sweep(after=20).deleted == 0
+    assert world.connection("conn_1").status == "active"
+    assert world.sweep(after=20).deleted == 1  # it was asked for again
+
+
 def test_an_invalid_pass_infers_nothing_from_absence(world: World) -> None:
     """It still records what its rows say, and names why it is not valid."""
     world.provider.sessionless.add("conn_0")
