@@ -215,8 +215,9 @@ class Commanding(Worker):
         try:
             outcomes = [self._attempt(request) for request in self._due(task)]
         except LedgerError as error:
+            # The provider may have done it, and what it answered was not written down.
             log.warning("a command could not be worked on: %s", error)
-            return self._later(task, fresh=task.fresh)
+            return self._later(task, fresh=None)
         except Exception as error:  # noqa: BLE001 - the other commands must go on
             log.error("a command failed: %s", type(error).__name__)
             return self._later(task, fresh=None)

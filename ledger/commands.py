@@ -19,7 +19,7 @@ from ledger.domain.sweep_events import SweepCompleted
 from ledger.ofauth.errors import ConnectionGone, NoSession, ProviderError
 from ledger.ofauth.results import Confirmed
 
-STEPS: Final = ("requested", "called", "settled")
+STEPS: Final = ("requested", "called", "settled", "refused")
 """The steps of a command, each a method of `Commands`: wherever the program dies between two of
 them, the log tells the truth and nothing is done twice."""
 COMMAND: Final = "command"

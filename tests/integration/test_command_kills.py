@@ -45,8 +45,10 @@ class Provider:
         return self._answer(Order.DELETE)
 
     def invalidate(self, connection_id: str) -> Confirmed:
-        """End its session."""
+        """End its session, unless it is gone."""
         self.calls += 1
+        if self.status == "gone":
+            raise ConnectionGone(type="RESOURCE_NOT_FOUND", answered=now_ms())
         self.status = "expired"
         return self._answer(Order.INVALIDATE)
 
@@ -102,12 +104,18 @@ def known(ledger: Ledger) -> Connection:
 
 
 def run_once(ledger: Ledger, provider: Provider, order: Order, step: str, moment: str) -> None:
-    """Command something in a process that dies at a step."""
+    """Command something in a process that dies at a step; it is refused where that is the step."""
     dying = Dying(lambda noted: ledger.record([noted])[0], step, moment)
+    provider.status = "gone" if step == "refused" else "active"
 
     def live() -> None:
         request = dying.requested(order, ID, by="ops")
-        dying.settled(request, dying.called(provider, request).answered)
+        try:
+            confirmed = dying.called(provider, request)
+        except ConnectionGone as error:
+            dying.refused(request, error, active=True)
+        else:
+            dying.settled(request, confirmed.answered)
 
     with pytest.raises(Dead):
         live()
@@ -153,7 +161,7 @@ def test_a_deletion_cut_at_any_step_is_done_once(ledger: Ledger, step: str, mome
         provider,
         lambda: not known(ledger).live or known(ledger).not_found_at is not None,
     )
-    assert provider.effects == {Order.DELETE: 1, Order.INVALIDATE: 0}
+    assert provider.effects == {Order.DELETE: int(step != "refused"), Order.INVALIDATE: 0}
     assert provider.status == "gone"
 
 
@@ -194,4 +202,4 @@ def test_a_lost_answer_is_asked_for_again_only_where_that_is_harmless(ledger: Le
 def test_every_step_is_a_method(tmp_path: Path) -> None:
     """So that a step that is added is cut here too."""
     public = {name for name in vars(Commands) if not name.startswith("_")}
-    assert public == {*STEPS, "refused", "new_evidence"}
+    assert public == {*STEPS, "new_evidence"}

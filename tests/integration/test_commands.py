@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from api import commanding
 from api.emulator.server import EmulatorServer
 from api.emulator.world import Action
+from ledger.commands import STEPS, Commands
+from ledger.domain.errors import StoreUnavailable
 from tests.provided import Provided
 from tests.rebuilding import until
 from tests.serving import ADMIN, PROBLEM, READ, WRITE, Serving
@@ -219,3 +223,74 @@ def test_without_a_key_nothing_is_commanded(database_url: str, tmp_path: Path) -
         response = serving.client.delete("/api/connections/conn_1", headers=headers)
         assert (response.status_code, response.content_type) == (503, PROBLEM)
         assert "LEDGER_OFAUTH_API_KEY" in response.json["detail"]
+
+
+class Cut:
+    """A step of commands that breaks off once, before it happens or after it."""
+
+    def __init__(self, step: str, moment: str) -> None:
+        self.place = (step, moment)
+        self.happened = False
+        real: Callable[..., Any] = getattr(Commands, step)
+
+        def cut(*args: Any, **named: Any) -> Any:
+            if self.happened:
+                return real(*args, **named)
+            self.happened = True
+            if moment == "after":
+                real(*args, **named)
+            raise StoreUnavailable("cut here")
+
+        self.patch = patch.object(Commands, step, cut)
+
+
+PLACES = [*product(STEPS, ("before", "after"))]
+
+
+@pytest.mark.parametrize(("step", "moment"), PLACES)
+def test_a_deletion_that_is_cut_at_a_step_is_done_once(
+    serving: Commanding, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    """The service goes on, and so does the deletion until it is proved."""
+    monkeypatch.setattr(commanding, "OTHERS_MS", 0)
+    id, cut = serving.connect(), Cut(step, moment)
+    if step == "refused":
+        serving.provider.act(id, Action.DISCONNECT)
+    with cut.patch:
+        taken = serving.order(id, "delete").status_code == 202
+        assert taken == (step != "requested")
+        until(lambda: cut.happened)
+        if cut.place == ("requested", "before"):
+            assert serving.order(id, "delete").status_code == 202
+        until(lambda: proved_by_sweep(serving, id))
+    assert serving.effects()["deleted"] == ({} if step == "refused" else {id: 1})
+    assert serving.types(id).count("deletion_requested") == 1
+
+
+@pytest.mark.parametrize(("step", "moment"), PLACES)
+def test_an_end_of_a_session_that_is_cut_at_a_step_happens_once(
+    serving: Commanding, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    """Also when the creator logs in again before anybody tries again: then it is an alarm."""
+    monkeypatch.setattr(commanding, "OTHERS_MS", 0)
+    id, cut = serving.connect(), Cut(step, moment)
+    if step == "refused":
+        serving.provider.act(id, Action.DISCONNECT)
+    with cut.patch:
+        serving.order(id, "invalidate")
+        until(lambda: cut.happened)
+        if cut.place == ("requested", "before"):
+            assert serving.order(id, "invalidate").status_code == 202
+        if cut.place in (("called", "after"), ("settled", "before")):
+            until(lambda: serving.effects()["invalidated"] == {id: 1})
+            serving.provider.act(id, Action.RECONNECT)
+            for _ in range(5):
+                serving.sweep()
+            assert serving.state(id)["status"] == "active"
+            monkeypatch.setattr("ledger.domain.orders.UNPROVED_AFTER_MS", -1)
+            assert "command_unproved" in serving.state(id)["flags"]
+        elif step == "refused":
+            until(lambda: swept_until(serving, id, "deleted"))
+        else:
+            until(lambda: swept_until(serving, id, "expired"))
+    assert serving.effects()["invalidated"] == ({} if step == "refused" else {id: 1})
