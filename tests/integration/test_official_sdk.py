@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -19,7 +20,11 @@ from onlyfans_sdk.models import (
     V2LinkClientSecretGetResponse,
     V2LinkInitPostResponse,
 )
-from onlyfans_sdk.webhooks import WebhookVerificationError, verify_webhook_payload
+from onlyfans_sdk.webhooks import (
+    WebhookVerificationError,
+    verify_webhook_payload,
+    verify_webhook_signature,
+)
 
 from api.emulator.calls import Call
 from api.emulator.emulator import Emulator
@@ -185,7 +190,8 @@ def test_the_sdk_accepts_what_the_emulator_signs(rig: Rig, shape: str) -> None:
     rig.emulator.quiesce()
     assert len(rig.got) == 1 + len(Action)
     for body, headers in rig.got:
-        assert verify_webhook_payload(body, headers, SECRET)
+        assert verify_webhook_signature(body.decode(), headers, SECRET) is True
+        assert verify_webhook_payload(body, headers, SECRET) == json.loads(body)
 
 
 def test_the_sdk_refuses_what_somebody_else_signed(rig: Rig) -> None:
