@@ -212,12 +212,14 @@ class Commanding(Worker):
 
     def _work_on(self, task: _Task) -> _Task | None:
         """Make an attempt, and give the next one; None when nothing more is to be done now."""
+        fresh = task.fresh
         try:
-            outcomes = [self._attempt(request) for request in self._due(task)]
+            due = self._due(task)
+            fresh = None  # from here on the provider may have done it, whatever can be written down
+            outcomes = [self._attempt(request) for request in due]
         except LedgerError as error:
-            # The provider may have done it, and what it answered was not written down.
             log.warning("a command could not be worked on: %s", error)
-            return self._later(task, fresh=None)
+            return self._later(task, fresh=fresh)
         except Exception as error:  # noqa: BLE001 - the other commands must go on
             log.error("a command failed: %s", type(error).__name__)
             return self._later(task, fresh=None)
@@ -227,9 +229,14 @@ class Commanding(Worker):
         return self._later(task, fresh=task.fresh if untouched else None)
 
     def _due(self, task: _Task) -> Sequence[Request]:
-        if task.fresh is not None:
-            return [task.fresh]
-        return [one.request for one in self._intents(task.connection) if not one.waits_for_sweep]
+        fresh = task.fresh
+        if fresh is not None and not task.attempts:
+            return [fresh]
+        still_open = self._intents(task.connection)
+        if fresh is not None:
+            # Meanwhile it may have happened in another way, and not be wanted a second time.
+            return [fresh] if any(one.request.order is fresh.order for one in still_open) else []
+        return [one.request for one in still_open if not one.waits_for_sweep]
 
     def _attempt(self, request: Request) -> str:
         provider = self._provider()

@@ -15,7 +15,7 @@ from api.emulator.server import EmulatorServer
 from api.emulator.world import Action
 from ledger.commands import STEPS, Commands
 from ledger.domain.errors import StoreUnavailable
-from tests.provided import Provided
+from tests.provided import Provided, now_ms
 from tests.rebuilding import until
 from tests.serving import ADMIN, PROBLEM, READ, WRITE, Serving
 
@@ -154,6 +154,24 @@ def swept_until(serving: Commanding, id: str, status: str) -> bool:
     """Whether a connection has a status, after one pass more over the list."""
     serving.sweep()
     return bool(serving.state(id)["status"] == status)
+
+
+def test_a_session_that_ended_by_itself_meanwhile_is_not_ended_again(serving: Commanding) -> None:
+    """What was asked for is so before the provider took a call; the creator has a new session."""
+    id = serving.connect()
+    serving.provider.set_faults({"http429": 1})
+    serving.order(id, "invalidate")
+    until(lambda: any("429" in one for one in serving.provider.truth()["requests"]))
+    for action, kind, status in (
+        (Action.EXPIRE, "expired", "expired"),
+        (Action.RECONNECT, "updated", "active"),
+    ):
+        serving.provider.act(id, action)
+        serving.tell(kind, id, at=now_ms(), status=status)
+    serving.provider.set_faults({})
+    until(lambda: serving.service.services.commanding.hold(id))
+    assert serving.effects()["invalidated"] == {}
+    assert serving.state(id)["status"] == "active"
 
 
 def test_an_open_command_outlives_the_process(
