@@ -3,7 +3,6 @@
 import gc
 import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from ledger.committer import Committer
 from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
 from ledger.quarantine import Quarantine
+from ledger.reconcile import new_holder
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
 from projections.generations import generations_of
@@ -190,7 +190,7 @@ class Service:
             self._provider,
             living=lambda: living(self._log, self._live),
             interval_s=lambda: settings().sweep_seconds,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
+            holder=new_holder(entropy),
             now_ms=_now_ms,
             entropy=entropy,
         )

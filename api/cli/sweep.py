@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from api.sweeping import NoProvider, living
 from api.sweeps import SweepSchema, told_as_item
 from ledger.application import Ledger
 from ledger.domain.errors import WriterLocked
-from ledger.reconcile import Sweep, SweepRunning, new_pass
+from ledger.reconcile import Sweep, SweepRunning, new_holder, new_pass
 from ledger.reconcile.telling import one_pass
 
 FACTS: Final = (
@@ -100,7 +99,7 @@ def _here(
             ledger,
             client,
             stream=stream,
-            holder=f"{socket.gethostname()}:{os.getpid()}:command",
+            holder=new_holder(entropy),
             known=lambda: living(ledger.log, live),
             now_ms=_now_ms,
             gap_after_ms=3 * settings.sweep_seconds * 1000,

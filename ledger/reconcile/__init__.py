@@ -3,6 +3,14 @@
 Nothing here sleeps, starts a thread or reads a clock of its own; whoever calls decides when.
 """
 
-from ledger.reconcile.sweep import Known, PassResult, Provider, Sweep, SweepRunning, new_pass
+from ledger.reconcile.sweep import (
+    Known,
+    PassResult,
+    Provider,
+    Sweep,
+    SweepRunning,
+    new_holder,
+    new_pass,
+)
 
-__all__ = ["Known", "PassResult", "Provider", "Sweep", "SweepRunning", "new_pass"]
+__all__ = ["Known", "PassResult", "Provider", "Sweep", "SweepRunning", "new_holder", "new_pass"]

@@ -139,6 +139,11 @@ def new_pass(entropy: Callable[[int], bytes]) -> str:
     return SWEEP + entropy(8).hex()
 
 
+def new_holder(entropy: Callable[[int], bytes]) -> str:
+    """Name somebody who may sweep; nobody else, on whatever machine, has the same name."""
+    return entropy(16).hex()
+
+
 class Sweep:
     """Makes one pass. `run` is called once."""
 

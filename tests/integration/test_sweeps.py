@@ -145,6 +145,23 @@ def test_a_provider_that_fails_makes_no_valid_pass(
     assert serving.sweep()["state"] == "valid"
 
 
+def test_services_that_look_alike_to_the_outside_hold_no_lease_together(
+    postgres_url: str, tmp_path: Path, provider: EmulatorServer
+) -> None:
+    """In containers two of them can have the same host name and the same process id."""
+    with (
+        Provided(postgres_url, tmp_path / "one", provider) as one,
+        Provided(postgres_url, tmp_path / "two", provider) as two,
+    ):
+        logs = [made.service.services.log for made in (one, two)]
+        names = [made.service.services.sweeping._holder for made in (one, two)]
+        leases = [
+            log.take_lease("a lease", name, now_ms(), 60_000)
+            for log, name in zip(logs, names, strict=True)
+        ]
+    assert leases == [1, None]
+
+
 def test_only_an_administrator_may_sweep(serving: Provided) -> None:
     """Everybody who reads may see the passes."""
     assert serving.post("/api/sweeps", token=READ).status_code == 403
