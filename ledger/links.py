@@ -46,7 +46,7 @@ from ledger.ofauth.errors import (
 from ledger.recorders import codec
 from ledger.recorders.base import Log
 
-STEPS: Final = ("requested", "called", "started", "reported", "completed")
+STEPS: Final = ("requested", "called", "started", "failed", "reported", "completed")
 """The steps of a session's life, each a method of `Links`: wherever the program dies between two
 of them, the log tells the truth and nothing is done twice."""
 REASONS: Final[Mapping[type[ProviderError], str]] = {

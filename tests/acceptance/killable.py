@@ -6,6 +6,8 @@ ends the process without a handler somewhere in the commit's writes and fsync.
 
 Or with `STOP_AT=<package.module:Class.method>`, `KILL_WHERE` and `STOP_HOW`: it is `killed` before
 or after the first call of that method, or the work is `cut` there by an error of the store.
+
+With `COMMANDS_AT_ONCE` set, commands that another process left open are looked for all the time.
 """
 
 import os
@@ -15,6 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from api import commanding
 from api.cli import main
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.postgres import PostgresLog
@@ -88,6 +91,8 @@ if __name__ == "__main__":
     if at := int(os.environ.get("KILL_AT_COMMIT", "0")):
         for log in (SQLiteLog, PostgresLog):
             log._commit = failing(log._commit, at, where)  # type: ignore[attr-defined]
+    if os.environ.get("COMMANDS_AT_ONCE"):
+        commanding.LOOK_S, commanding.OTHERS_MS = 0.1, 500  # type: ignore[misc]
     if os.environ.get("COMMIT_TOO_LATE"):
         lazy(SQLiteLog)
     sys.exit(main())

@@ -35,7 +35,7 @@ from tests.builders import Clock
 PLACES = [*product(STEPS, ("before", "after"))]
 OPENED = {("called", "after"), ("started", "before"), ("started", "after")}
 """Where a session that nobody gets was opened at the provider all the same."""
-UNANSWERED = {*product(("requested", "called", "started"), ("before", "after"))}
+UNANSWERED = {*product(("requested", "called", "started", "failed"), ("before", "after"))}
 """Where whoever asked for a session gets none."""
 SECONDS = 30.0
 
@@ -63,7 +63,7 @@ class World:
             return requests.request(
                 method, self._url(path), headers=headers, timeout=SECONDS, **more
             )
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             return None
 
     def begin(self) -> str | None:
@@ -151,7 +151,9 @@ def sessions(url: str) -> dict[str, LinkSession]:
 def end_well(world: World, url: str, step: str, where: str, how: str) -> None:
     """Live a session whose service is stopped at a step once, and see how everything ends."""
     world.service.start(stop_at=f"ledger.links:Links.{step}", where=where, how=how)
+    world.provider.set_faults({"http429": 1} if step == "failed" else {})
     link = world.begin()
+    world.provider.set_faults({})
     came_back = False
     if link is not None:
         world.log_in(link)
@@ -183,7 +185,8 @@ def end_well(world: World, url: str, step: str, where: str, how: str) -> None:
         later = other.ends_at
         assert later - other.request.observed >= UNANSWERED_MS
         assert other.state(later) in (LinkState.FAILED, LinkState.LAPSED)
-        assert (other.started is None) == (other.failure(later) == "unknown_outcome")
+        unknown = other.started is None and other.failed is None
+        assert unknown == (other.failure(later) == "unknown_outcome")
 
 
 @pytest.mark.parametrize(("step", "where"), PLACES)
