@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from api.emulator.delivery import Delivery
@@ -56,11 +57,14 @@ class Provider(Office):
         self.shown: set[tuple[str, str | None]] = set()
         """Ids and `updatedAt` of the rows that the ledger got to see."""
         self.young = 0
-        """How many rows it saw within two seconds after their last change."""
+        """How many rows it saw within two seconds after their status changed."""
         self.refused = 0
         """How often a delete call for an expired connection was answered SESSION_NOT_PROVIDED."""
         self.commanded: list[tuple[str, int]] = []
         """Ids of connections whose session was ended by a call that was answered, and when."""
+        self._read = 0
+        self._statuses: dict[str, str] = {}
+        self._turned: dict[str, int] = {}
         super().__init__(seed=seed)
 
     def __post_init__(self) -> None:
@@ -95,11 +99,21 @@ class Provider(Office):
     def show(self, rows: list[dict[str, Any]]) -> None:
         """Take down which rows the ledger got to see."""
         for row in rows:
-            known = self._world.remembered(row["id"])
-            if known is None:
+            if self._world.remembered(row["id"]) is None:
                 continue
             self.shown.add((row["id"], row.get("updatedAt")))
-            self.young += 0 <= self.ms - known.updated_at <= 2_000
+            self.young += self.ms - self._turned_at(row["id"]) <= 2_000
+
+    def _turned_at(self, connection: str) -> float:
+        """Give when the status of a connection changed last; its birth is no change."""
+        for fact in islice(self._world.facts, self._read, None):
+            one = fact.connection
+            before = self._statuses.get(one.id)
+            self._statuses[one.id] = one.status
+            if before not in (None, one.status):
+                self._turned[one.id] = fact.at
+        self._read = len(self._world.facts)
+        return self._turned.get(connection, float("-inf"))
 
     def refuse(self, connection: str, body: bytes) -> None:
         """Take down that a delete call was answered 401."""

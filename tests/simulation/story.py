@@ -127,6 +127,7 @@ class Story:
             elif now >= end:
                 break
         self.subject.work()
+        self.look_for_deleted()
 
     def sweep(self) -> PassResult | None:
         """Let the ledger make a pass, and compare whom it calls absent with the truth."""
@@ -141,8 +142,18 @@ class Story:
         self.tally.killed += self.subject.started - started
         if result is not None:
             self.judge(result, there & self.provider.existing().keys())
+        self.look_for_deleted()
         self.subject.work()
         return result
+
+    def look_for_deleted(self) -> None:
+        """Take down who is called deleted and exists: nobody ever may be."""
+        known = self.subject.connections()
+        self.wrongly_deleted |= {
+            one
+            for one in self.provider.existing()
+            if one in known and known[one].status == "deleted"
+        }
 
     def judge(self, result: PassResult, there: set[str]) -> None:
         """Take down how a pass ended; those that are `there` existed all the while."""
@@ -153,10 +164,6 @@ class Story:
             return
         self._confirm = event.braked  # an operator looks, and says that it is so
         self.wrongly_absent |= there & set(event.absent)
-        known = self.subject.connections()
-        self.wrongly_deleted |= {
-            one for one in there & known.keys() if known[one].status == "deleted"
-        }
 
     # its course
 
