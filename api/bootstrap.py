@@ -133,6 +133,14 @@ class Provider:
         """Give the client, or None while no key is set."""
         return self._client if self._settings().ofauth_api_key else None
 
+    def for_a_pass(self) -> OFAuthClient | None:
+        """Give a client for a pass over the list, all of which is answered to one key.
+
+        Else a key that is replaced meanwhile could bring another organisation's pages into it.
+        """
+        client = self()
+        return None if client is None else client.with_present_key()
+
     def close(self) -> None:
         """Let go of the client's connections."""
         self._client.close()
@@ -187,7 +195,7 @@ class Service:
         """Wire what asks the provider for its list."""
         return Sweeping(
             ledger,
-            self._provider,
+            self._provider.for_a_pass,
             living=lambda: living(self._log, self._live),
             interval_s=lambda: settings().sweep_seconds,
             holder=new_holder(entropy),

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -191,6 +192,15 @@ class OFAuthClient:
             method=method, path=path_of(*path.strip("/").split("/")), query=query, body=body
         )
         return self._ask(call, _forwarded, judged=False)
+
+    def with_present_key(self) -> "OFAuthClient":
+        """Give a client that keeps to the key of this moment, for calls that belong together.
+
+        It shares the connections and the budget of this one.
+        """
+        other = copy(self)
+        other._transport = self._transport.with_present_key()
+        return other
 
     def close(self) -> None:
         """Let go of the connections that are kept open."""

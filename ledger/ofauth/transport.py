@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
@@ -120,6 +121,12 @@ class Transport:
                 _how(error, progress), may_have_happened=call.commands and progress.sent
             )
         raise failure
+
+    def with_present_key(self) -> "Transport":
+        """Give one that shares the connections of this one, and keeps to the key of this moment."""
+        key, other = self._api_key(), copy(self)
+        other._api_key = lambda: key
+        return other
 
     def close(self) -> None:
         """Let go of the connections that are kept open."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import api.sweeping
+from api.emulator.calls import Answer, Call
 from api.emulator.server import EmulatorServer
 from api.emulator.world import Action, Details
 from ledger.reconcile.sweep import LEASE
@@ -61,6 +62,26 @@ def test_what_no_webhook_told_is_found_by_the_next_pass(
     assert serving.read("/api/clients/mia")["status"] == "expired"
     types = [one["type"] for one in serving.read("/api/clients/mia/history")["items"]]
     assert types[-1] == "connection.expired"
+
+
+def test_a_pass_keeps_to_the_key_with_which_it_began(
+    serving: Provided, provider: EmulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another organisation's key that comes meanwhile brings none of its pages into it."""
+    id = create(provider, "mia")
+    provider.emulator.set_manner({"foreignKey": "another-key"})
+    provider.emulator.create(Details(client_reference_id="stranger"), foreign=True)
+    transport = serving.service._provider._client._transport
+    call = provider.emulator.call
+
+    def replace_the_key(one: Call) -> Answer:
+        if one.segments[-1] == "whoami":
+            monkeypatch.setattr(transport, "_api_key", lambda: "another-key")
+        return call(one)
+
+    monkeypatch.setattr(provider.emulator, "call", replace_the_key)
+    assert (serving.sweep()["state"], serving.sweep()["state"]) == ("valid", "abandoned")
+    assert [one["id"] for one in serving.read("/api/connections")["items"]] == [id]
 
 
 def test_passes_are_listed_with_what_they_found(

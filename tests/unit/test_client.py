@@ -72,6 +72,21 @@ def test_each_call_has_the_providers_method_and_path(
     assert asked.headers["apikey"] == KEY
 
 
+def test_calls_that_belong_together_keep_to_one_key() -> None:
+    """Also when another one has come meanwhile."""
+    keys = ["first", "second"]
+    with (
+        FaultServer(EMPTY, EMPTY, EMPTY) as provider,
+        asking(provider.url, api_key=lambda: keys[0]) as client,
+    ):
+        together = client.with_present_key()
+        together.connections(limit=1, offset=0)
+        keys.pop(0)
+        together.connections(limit=1, offset=0)
+        client.connections(limit=1, offset=0)
+    assert [asked.headers["apikey"] for asked in provider.asked] == ["first", "first", "second"]
+
+
 def test_the_key_is_asked_for_at_each_call() -> None:
     """A rotation needs no new client."""
     keys = ["first", "second"]
