@@ -22,7 +22,10 @@ hash of all payloads would be written to disk and read again."""
 FETCHED: Final = 4 * PORTION
 """How many events make a trip to the server worth it."""
 _NAMED: Final = "(e.originator_id >= %s AND e.originator_id < %s)"
-_COUNT: Final = f"SELECT COUNT(*) FROM stored_events e WHERE {_NAMED} AND e.notification_id <= %s"
+_NUMBER: Final = f"SELECT COUNT(*) FROM stored_events e WHERE {_NAMED}"
+# All are counted in the index by streams, the few that came later in the one by positions: what
+# has both conditions would be looked up in the table, all of it.
+_COUNT: Final = f"SELECT ({_NUMBER}) - ({_NUMBER} AND e.notification_id > %s)"
 _NUMBERED: Final = (
     f"SELECT e.originator_id FROM stored_events e WHERE {_NAMED} ORDER BY e.originator_id "
     "LIMIT 1 OFFSET %s"
@@ -61,7 +64,7 @@ class PostgresScanning(ABC):
 
     def count(self, names: Names, up_to: int) -> int:
         """See `ledger.recorders.base.Log`."""
-        return int(self._value(_COUNT, (*names, up_to)))
+        return int(self._value(_COUNT, (*names, *names, up_to)))
 
     def stream_of(self, names: Names, number: int) -> str:
         """See `ledger.recorders.base.Log`."""

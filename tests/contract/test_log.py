@@ -9,7 +9,7 @@ import pytest
 
 from ledger.domain.errors import StoreUnavailable, WriterLocked
 from ledger.recorders import BadDatabaseUrl, open_log
-from ledger.recorders.base import Log, NewRow, Seen
+from ledger.recorders.base import Log, NewRow, Seen, names_of_kind
 from tests.builders import Clock, counting_entropy
 
 
@@ -147,6 +147,16 @@ def test_streams_are_read_up_to_a_position(log: Log) -> None:
     """What was known at a position is what lies at or before it."""
     positions = append(log, row("connection:x"), row("connection:x", 2), row("connection:x", 3))
     assert [r.version for r in log.read_streams(["connection:x"], up_to=positions[1])] == [1, 2]
+
+
+def test_the_events_of_a_kind_of_streams_are_counted_up_to_a_position(log: Log) -> None:
+    """What came later does not count, nor what is of another kind."""
+    append(log, row("delivery:a"), row("connection:x"), row("connection:y"), row("link:z"))
+    end = append(log, row("connection:x", 2))[0]
+    append(log, row("connection:x", 3), row("connection:z"), row("delivery:b"))
+    assert log.count(names_of_kind("connection:"), end) == 3
+    assert log.count(names_of_kind("delivery:"), end) == 1
+    assert log.count(names_of_kind("sweep:"), end) == 0
 
 
 def test_a_time_finds_the_last_position_recorded_by_then(log: Log) -> None:
