@@ -81,10 +81,10 @@ class History:
             yield Write(DELETE, *({"client_ref": c, "position": p, "n": n} for c, p, n in gone))
             wanted = [placed for key, placed in kept.items() if held.get(key) != placed]
         yield Write(UPSERT, *map(_row, wanted))
-        new = statements(told.new) if told.old and not told.fresh else told.stated
-        for client_ref, position in bindings(new).items():
-            row = {"client_ref": client_ref, "connection_id": connection_id}
-            yield Write(BIND, {**row, "bound_at_position": position})
+        for client_ref, position in bindings(told.stated).items():
+            if told.fresh or position > told.since:
+                row = {"client_ref": client_ref, "connection_id": connection_id}
+                yield Write(BIND, {**row, "bound_at_position": position})
 
     def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
         """See `Projection`."""
