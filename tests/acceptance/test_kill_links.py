@@ -185,8 +185,9 @@ def end_well(world: World, url: str, step: str, where: str, how: str) -> None:
         later = other.ends_at
         assert later - other.request.observed >= UNANSWERED_MS
         assert other.state(later) in (LinkState.FAILED, LinkState.LAPSED)
-        unknown = other.started is None and other.failed is None
-        assert unknown == (other.failure(later) == "unknown_outcome")
+        refused = (step, where) == ("failed", "after")
+        reason = "rate_limited" if refused else "unknown_outcome"
+        assert other.failure(later) == (reason if other.started is None else None)
 
 
 @pytest.mark.parametrize(("step", "where"), PLACES)

@@ -55,6 +55,13 @@ class Census:
         self.counts["passes"] += story.tally.tried
         self.counts["valid"] += story.tally.valid
 
+    def update(self, other: Census) -> None:
+        """Add what other histories came to."""
+        self.histories += other.histories
+        self.counts.update(other.counts)
+        self.holding.update(other.holding)
+        self.wrong += other.wrong
+
     def failures(self) -> Iterator[str]:
         """Say which bars are missed."""
         yield from self.wrong
