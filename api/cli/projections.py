@@ -1,7 +1,6 @@
 """`projections list` and `projections rebuild`."""
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ import click
 
 from api.cli import FINDINGS, UNAVAILABLE
 from api.cli.feeding import feeding
+from api.cli.interrupting import interrupts
 from api.cli.output import as_json, print_facts, print_json, print_rows
 from api.cli.progress import showing
 from api.cli.reading import open_ledger
@@ -30,7 +30,6 @@ FACTS = ("state", "names", "generation", "done", "seconds", "rate", "position")
 LOOK_S: Final = 0.2
 """How often one looks how far a rebuild has come, in seconds."""
 PATH: Final = "/api/projections"
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Rebuild = dict[str, Any]
 """In the form in which the API answers it."""
@@ -77,7 +76,7 @@ def rebuild(names: Sequence[str], verify: bool, url: str | None, json_: bool) ->
     first ten are printed, or when it was cancelled; 3 when it failed or another one runs.
     """
     settings = Settings.from_env(os.environ)
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         done = do_or_ask(
             settings,
             url,
@@ -162,27 +161,6 @@ def _feeding(database_url: str, log: Log) -> Iterator[Callable[[int, float], boo
 def _standing() -> Iterator[Callable[[int, float], bool]]:
     """Leave the live views as they are: nobody here reads them."""
     yield lambda *_: True
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Lend what Ctrl-C and the signals that end a process set; the second one interrupts at once.
-
-    An exception could fall into the starting of the process that must not be left alone.
-    """
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-
-    before = [signal.signal(one, interrupt) for one in SIGNALS]
-    try:
-        yield interrupted
-    finally:
-        for one, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(one, handler)
 
 
 def _dumped(rebuild: Any) -> Rebuild:

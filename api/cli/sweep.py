@@ -1,10 +1,7 @@
 """`sweep`: a pass over the provider's list, or one after the other."""
 
 import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -12,6 +9,7 @@ import click
 from api.bootstrap import Provider, entropy, now_us
 from api.cli import FINDINGS, UNAVAILABLE
 from api.cli.feeding import feeding
+from api.cli.interrupting import interrupts
 from api.cli.output import as_json, print_facts, print_json
 from api.cli.remote import Remote, at_url, do_or_ask
 from api.settings import Settings
@@ -28,7 +26,6 @@ FACTS: Final = (
 )
 LOOK_S: Final = 0.2
 """How often one looks whether a pass has ended, in seconds."""
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Told = dict[str, Any]
 """A pass, in the form in which the API answers it."""
@@ -58,7 +55,7 @@ def sweep(every: int | None, confirm_absences: bool, url: str | None, json_: boo
     """
     settings = Settings.from_env(os.environ)
     told: Told | None = None
-    with _interrupted() as interrupted:
+    with interrupts() as interrupted:
         while True:
             try:
                 told = do_or_ask(
@@ -134,22 +131,6 @@ def _print(told: Told, json_: bool) -> None:
             "dashboard; if they are really gone, give --confirm-absences.",
             err=True,
         )
-
-
-@contextmanager
-def _interrupted() -> Iterator[threading.Event]:
-    """Lend what Ctrl-C and the signals that end a process set."""
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        interrupted.set()
-
-    before = [signal.signal(one, interrupt) for one in SIGNALS]
-    try:
-        yield interrupted
-    finally:
-        for one, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(one, handler)
 
 
 def _dumped(item: dict[str, Any]) -> Told:

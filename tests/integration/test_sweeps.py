@@ -307,7 +307,7 @@ def test_a_command_that_goes_on_waits_while_another_sweeps(
 
     alone = run_command("sweep", env=env)
     assert (alone.code, alone.out) == (3, "")
-    monkeypatch.setattr("api.cli.sweep._interrupted", Waits(let_go).lent)
+    monkeypatch.setattr("api.cli.sweep.interrupts", Waits(let_go).lent)
     ran = run_command("sweep", "--every", str(EVERY), "--json", env=env)
     assert (ran.code, ran.json["state"]) == (0, "valid")
     assert ran.err == "Another pass over the list is running; the next try is in 7 s.\n"
@@ -321,7 +321,7 @@ def test_a_command_that_never_made_a_pass_says_so_by_its_code(
     log = open_ledger(database_url).log
     assert log.take_lease(LEASE, "another", now_ms(), 600_000) is not None
     log.close()
-    monkeypatch.setattr("api.cli.sweep._interrupted", Waits(lambda: None).lent)
+    monkeypatch.setattr("api.cli.sweep.interrupts", Waits(lambda: None).lent)
     ran = run_command("sweep", "--every", str(EVERY), env=env)
     assert (ran.code, ran.out, len(ran.err.splitlines())) == (3, "", 2)
 
@@ -340,7 +340,7 @@ def test_a_command_that_goes_on_outlasts_another_writer(
         lambda: writers.append(open_ledger(sqlite_url).log),
         lambda: writers[0].close(),
     )
-    monkeypatch.setattr("api.cli.sweep._interrupted", waits.lent)
+    monkeypatch.setattr("api.cli.sweep.interrupts", waits.lent)
     ran = run_command("sweep", "--every", str(EVERY), env=env)
     assert (ran.code, ran.out.count("valid")) == (0, 2)
     assert ran.err == "Another process writes this ledger; the next try is in 7 s.\n"
