@@ -7,9 +7,8 @@ forgotten when the process ends; what another process commands it finds in the v
 import heapq
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from api.worker import Worker
 from ledger.commands import Commands, Executor, Intent, Request, intents
@@ -24,7 +23,7 @@ from ledger.reconcile.past import passes_before
 from ledger.reconcile.rows import statements_of
 from ledger.recorders.base import Log
 from projections.current_state.view import commanded_connections, count_asked
-from projections.store import Session
+from projections.store import Reads
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +36,7 @@ MOST_WAIT_S: Final = 300.0
 """Waits between two attempts, in seconds: the first one, doubled each time up to the longest."""
 
 
-class Views(Protocol):
-    """The live views, as far as open commands are looked for in them."""
-
-    def reading(self) -> AbstractContextManager[Session]:
-        """Read in one transaction."""
-
-
-def commanded(views: Views) -> list[str]:
+def commanded(views: Reads) -> list[str]:
     """Give the ids of connections with a command that is not proved to be done.
 
     Raises StoreUnavailable.
@@ -53,7 +45,7 @@ def commanded(views: Views) -> list[str]:
         return commanded_connections(session)
 
 
-def unproved(views: Views, now_ms: int) -> int:
+def unproved(views: Reads, now_ms: int) -> int:
     """Count the connections of which a command has not been proved for too long: an alarm.
 
     Raises StoreUnavailable.
@@ -62,7 +54,7 @@ def unproved(views: Views, now_ms: int) -> int:
         return count_asked(session, unproved_before(now_ms))
 
 
-def condition(views: Views, now_ms: int) -> str:
+def condition(views: Reads, now_ms: int) -> str:
     """Say in a word how commands go: `ok`, or `unproved` when a person must look."""
     try:
         return "unproved" if unproved(views, now_ms) else "ok"

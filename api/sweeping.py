@@ -5,7 +5,6 @@ One thread makes one pass at a time; whether another process is making one, the 
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,7 +18,7 @@ from ledger.reconcile.sweep import LEAST_GAP_MS
 from ledger.reconcile.telling import course
 from ledger.recorders.base import Log
 from projections.current_state.view import living_connections
-from projections.store import Session
+from projections.store import Reads
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +51,11 @@ class Asked:
     """Whether it was running already."""
 
 
-class Views(Protocol):
+class Views(Reads, Protocol):
     """The live views, as far as a pass needs them."""
 
     def wait_for(self, position: int, timeout: float) -> bool:
         """Wait at most `timeout` seconds until every view has reached a position."""
-
-    def reading(self) -> AbstractContextManager[Session]:
-        """Read in one transaction."""
 
 
 def living(log: Log, views: Views) -> list[Known]:
