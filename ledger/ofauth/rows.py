@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ledger.domain.claim import Claim, Kind
+from ledger.domain.claim import SECOND_MS, Claim, Kind
 from ledger.domain.errors import LedgerError
 from ledger.domain.listing import LAG_MS
 from ledger.domain.status import Status
 from ledger.ofauth.schemas import ROW, Facts, facts, load
 from ledger.ofauth.text import Unreadable, check_value
 
-SECOND_MS: Final = 1_000
 _AT_BIRTH: Final = frozenset({"clientReferenceId", "createdAt"})
 
 
