@@ -17,6 +17,7 @@ import pytest
 
 from ledger.ofauth.signatures import Dialect, Secret, sign
 from tests.builders import SECRET, webhook
+from tests.rebuilding import until
 from tests.serving import ADMIN, HOOK, PROBLEM, READ, Serve, environment, run_process, signed
 
 MIB = 1024 * 1024
@@ -201,8 +202,7 @@ def test_every_position_is_found_after_the_end(tmp_path: Path) -> None:
         senders = [threading.Thread(target=send, args=(n, process.port)) for n in range(40)]
         for thread in senders:
             thread.start()
-        while len(acknowledged) < 200:
-            time.sleep(0.01)
+        until(lambda: len(acknowledged) >= 200)
         code = process.end()
         stop.set()
         for thread in senders:
