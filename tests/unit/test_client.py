@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.ofauth.client import LinkInit, OFAuthClient, Paths
-from ledger.ofauth.errors import ConnectionGone, RefusedKey, Rejected, UnreadableAnswer
+from ledger.ofauth.errors import ConnectionGone, Rejected, UnreadableAnswer
 from tests.asking import KEY, NOW, Clock, asking
 from tests.fault_server import FaultServer, answer
 
@@ -70,47 +70,6 @@ def test_each_call_has_the_providers_method_and_path(
         [asked] = provider.asked
     assert (asked.method, asked.target) == (method, target)
     assert asked.headers["apikey"] == KEY
-
-
-def test_calls_that_belong_together_keep_to_one_key() -> None:
-    """Also when another one has come meanwhile."""
-    keys = ["first", "second"]
-    with (
-        FaultServer(EMPTY, EMPTY, EMPTY) as provider,
-        asking(provider.url, api_key=lambda: keys[0]) as client,
-    ):
-        together = client.with_present_key()
-        together.connections(limit=1, offset=0)
-        keys.pop(0)
-        together.connections(limit=1, offset=0)
-        client.connections(limit=1, offset=0)
-    assert [asked.headers["apikey"] for asked in provider.asked] == ["first", "first", "second"]
-
-
-def test_the_key_is_asked_for_at_each_call() -> None:
-    """A rotation needs no new client."""
-    keys = ["first", "second"]
-    with (
-        FaultServer(EMPTY) as provider,
-        asking(provider.url, api_key=lambda: keys.pop(0)) as client,
-    ):
-        for _ in range(2):
-            client.connections(limit=1, offset=0)
-        assert [asked.headers["apikey"] for asked in provider.asked] == ["first", "second"]
-
-
-@pytest.mark.parametrize("key", ["", "with space", "two\nlines", "clé"])
-def test_a_key_that_no_header_can_carry_is_refused_before_it_is_sent(key: str) -> None:
-    """And is not shown."""
-    with (
-        FaultServer(EMPTY) as provider,
-        asking(provider.url, api_key=lambda: key) as client,
-        pytest.raises(RefusedKey) as caught,
-    ):
-        client.whoami()
-    assert provider.asked == []
-    assert not caught.value.may_have_happened
-    assert key == "" or key not in str(caught.value)
 
 
 def test_a_page_has_rows_more_and_when_it_was_answered() -> None:
