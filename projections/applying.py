@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from ledger.domain.errors import StoreUnavailable
-from projections.base import Params, Projection, Row, Write
+from projections.base import Insert, Projection, Row, Statement, Write
 from projections.batch import Told, Trouble, reason_for
 from projections.blocked import Blocks, block, printable, release
 from projections.store import Session
 
 log = logging.getLogger(__name__)
 
-Put = Callable[[Session, Projection, str, Sequence[Row]], None]
+Put = Callable[[Session, Projection, Statement, Sequence[Row]], None]
 """Writes the rows of one statement."""
 
 
@@ -84,8 +84,8 @@ def write_apart(session: Session, intents: Sequence[Intent]) -> list[Intent]:
 def write_new(session: Session, intents: Sequence[Intent]) -> None:
     """Write in bulk what a view that is made from nothing holds of some streams.
 
-    The rows of `plain` statements must be in the order of their columns. What the database refuses
-    blocks its stream only. An error that is no stream's fault is raised as it is.
+    What the database refuses blocks its stream only. An error that is no stream's fault is raised
+    as it is.
     """
     session.run("SAVEPOINT portion")
     try:
@@ -97,16 +97,16 @@ def write_new(session: Session, intents: Sequence[Intent]) -> None:
 
 
 def _write_all(session: Session, intents: Sequence[Intent], put: Put) -> None:
-    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    rows: dict[tuple[str, Statement], list[Row]] = defaultdict(list)
     projections = {intent.projection.name: intent.projection for intent in intents}
     for intent in intents:
         for write in intent.writes:
-            rows[intent.projection.name, write.sql].extend(write.rows)
+            rows[intent.projection.name, write.statement].extend(write.rows)
     try:
         for name, projection in projections.items():
-            for sql in projection.statements:
-                if many := rows.get((name, sql)):
-                    put(session, projection, sql, many)
+            for statement in projection.statements:
+                if many := rows.get((name, statement)):
+                    put(session, projection, statement, many)
     except session.faults:
         raise
     except Exception as error:
@@ -121,11 +121,10 @@ def _write_each(session: Session, intents: Sequence[Intent], put: Put) -> list[I
         trouble = intent.trouble
         session.run("SAVEPOINT stream")
         try:
-            for sql in intent.projection.statements:
-                if many := [
-                    row for write in intent.writes if write.sql == sql for row in write.rows
-                ]:
-                    put(session, intent.projection, sql, many)
+            for statement in intent.projection.statements:
+                writes = (write for write in intent.writes if write.statement == statement)
+                if many := [row for write in writes for row in write.rows]:
+                    put(session, intent.projection, statement, many)
         except session.faults:
             raise
         except Exception as error:  # noqa: BLE001 - one stream must not stop the others
@@ -137,15 +136,19 @@ def _write_each(session: Session, intents: Sequence[Intent], put: Put) -> list[I
     return done
 
 
-def _put(session: Session, projection: Projection, sql: str, many: Sequence[Row]) -> None:
-    session.run_many(sql, projection.condense(sql, cast(Sequence[Params], many)))
+def _put(
+    session: Session, projection: Projection, statement: Statement, many: Sequence[Row]
+) -> None:
+    session.run_many(statement, projection.condense(statement, many))
 
 
-def _load(session: Session, projection: Projection, sql: str, many: Sequence[Row]) -> None:
-    if sql in projection.plain:
-        session.load(sql, many)
+def _load(
+    session: Session, projection: Projection, statement: Statement, many: Sequence[Row]
+) -> None:
+    if statement in projection.plain:
+        session.load(cast(Insert, statement), many)
     else:
-        _put(session, projection, sql, many)
+        _put(session, projection, statement, many)
 
 
 def report(intents: Iterable[Intent], key: bytes) -> None:

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple, Protocol
 from projections.batch import Told
 
 Params = Mapping[str, Any]
-Row = Params | tuple[Any, ...]
-"""The parameters of a statement by name; of a row to be loaded in bulk in the columns' order."""
+"""The parameters of a statement by name."""
+Values = tuple[Any, ...]
+"""The values of a row in the order of an INSERT's columns."""
+Row = Params | Values
 
 
 class Table(NamedTuple):
@@ -39,14 +41,27 @@ class Table(NamedTuple):
         ]
 
 
+class Insert(NamedTuple):
+    """The INSERT of rows into a table."""
+
+    table: str
+    """Without the suffix of its generation."""
+    columns: tuple[str, ...]
+    conflict: str
+    """What becomes of a row whose key is there already: an ON CONFLICT clause."""
+
+
+Statement = str | Insert
+
+
 class Write:
     """Rows to be written with a statement of the projection."""
 
-    __slots__ = ("rows", "sql")
+    __slots__ = ("rows", "statement")
 
-    def __init__(self, sql: str, *rows: Params) -> None:
-        """Write each of `rows` with `sql`."""
-        self.sql = sql
+    def __init__(self, statement: Statement, *rows: Row) -> None:
+        """Write each of `rows` with `statement`: of an INSERT these are values, else parameters."""
+        self.statement = statement
         self.rows: Sequence[Row] = rows
 
 
@@ -61,17 +76,17 @@ class Projection(Protocol):
     """How the names of the streams that concern it begin."""
     tables: Sequence[Table]
     """Its tables; no other projection writes them."""
-    statements: Sequence[str]
+    statements: Sequence[Statement]
     """Every statement it writes with, in the order in which a batch executes them.
 
-    An INSERT names its parameters like its columns and meets each row once in a batch.
+    An INSERT meets each row once in a batch.
     """
-    plain: Sequence[str]
+    plain: Sequence[Insert]
     """Those INSERTs that, in a view made from nothing stream by stream, never meet a row that is
     there already: a rebuild may load their rows in bulk."""
 
     def writes(self, told: Told) -> Iterable[Write]:
         """Turn what is told about one stream into rows; `told.since` is in the view already."""
 
-    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+    def condense(self, statement: Statement, many: Sequence[Row]) -> Sequence[Row]:
         """Merge what one batch writes with one statement, where sums can be built beforehand."""

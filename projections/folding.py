@@ -22,7 +22,7 @@ from projections.current_state.document import (
     swept_from,
 )
 from projections.current_state.duplicates import billed_account, oldest_others
-from projections.history.entries import Placed, entries_of
+from projections.history.entries import Placed, bindings, entries_of
 from projections.history.view import Wanted, with_positions
 from projections.links.document import link_views
 from projections.links.forks import Party, suspected
@@ -104,7 +104,7 @@ class Folding:
         entries = [
             placed
             for told in self._told(ids, position)
-            for placed in entries_of(told.connection, told.stated)
+            for placed in _entries(told)
             if placed.client == reference
         ]
         return self._page(entries, position, wanted)
@@ -116,7 +116,7 @@ class Folding:
         told = self._told([connection_id], position)
         if not told or told[0].connection is None:
             return None
-        return self._page(entries_of(told[0].connection, told[0].stated), position, wanted)
+        return self._page(_entries(told[0]), position, wanted)
 
     def _told(self, ids: Iterable[str], position: int) -> list[Told]:
         return tell_streams(self._log, sorted({connection_stream(id_) for id_ in ids}), position)
@@ -196,6 +196,10 @@ class _Folded(NamedTuple):
 
     told: Told
     connection: Connection
+
+
+def _entries(told: Told) -> list[Placed]:
+    return entries_of(told.connection, told.stated, bindings(told.stated))
 
 
 def _valid(told: Told, moment: Moment) -> Connection | None:

@@ -8,6 +8,8 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -26,8 +28,8 @@ from eventsourcing.sqlite import (
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.sqlite_connections import truncate_wal
-from projections.base import Params, Row
-from projections.store import Filling, Insert, Session, Store
+from projections.base import Insert, Row, Values
+from projections.store import Filling, Session, Store
 
 ROWS_AT_ONCE: Final = 50
 """How many rows one statement writes: as many each time, so that it is prepared once."""
@@ -76,31 +78,22 @@ class _Readers(SQLiteConnectionPool):
 class SQLiteSession(Session):
     """A transaction on a file of views."""
 
-    def run_many(self, sql: str, many: Sequence[Params]) -> None:
+    def _insert(self, into: Insert, many: Sequence[Values]) -> None:
         """See `Session`; where it can be, dozens of rows go by one statement.
 
         Each step of a statement lets go of the interpreter's lock, and in a busy service getting it
         back takes longer than the step itself.
         """
-        insert = Insert.read(self._dialect(sql))
-        together = len(many) - len(many) % ROWS_AT_ONCE if insert is not None else 0
-        if insert is not None and together:
-            places = f"({', '.join('?' * len(insert.columns))})"
-            statement = (
-                f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) "
-                f"VALUES {', '.join([places] * ROWS_AT_ONCE)} {insert.rest}"
-            )
-            for first in range(0, together, ROWS_AT_ONCE):
-                some = map(insert.ordering, many[first : first + ROWS_AT_ONCE])
-                self.cursor.execute(statement, [value for row in some for value in row])
-        super().run_many(sql, many[together:])
+        together = len(many) - len(many) % ROWS_AT_ONCE
+        for first in range(0, together, ROWS_AT_ONCE):
+            some = chain.from_iterable(many[first : first + ROWS_AT_ONCE])
+            self.cursor.execute(self._dialect(_insertion(into, ROWS_AT_ONCE)), tuple(some))
+        self.cursor.executemany(self._dialect(_insertion(into, 1)), many[together:])
 
-    def load(self, sql: str, many: Sequence[Row]) -> None:
+    def load(self, into: Insert, many: Sequence[Row]) -> None:
         """See `Session`."""
-        insert = Insert.of(self._dialect(sql))
-        places = ", ".join("?" * len(insert.columns))
-        statement = f"INSERT INTO {insert.table} ({', '.join(insert.columns)}) VALUES ({places})"
-        self.cursor.executemany(statement, many)
+        new = into._replace(conflict="")
+        self.cursor.executemany(self._dialect(_insertion(new, 1)), many)
 
     def listed(self, name: str) -> str:
         """See `Session`."""
@@ -198,6 +191,16 @@ class SQLiteStore(Store):
         self._readers.close()
         if self._writers is not None:
             self._writers.close()
+
+
+@cache
+def _insertion(into: Insert, rows: int) -> str:
+    """Write an INSERT of so many rows."""
+    places = f"({', '.join('?' * len(into.columns))})"
+    return (
+        f"INSERT INTO {into.table}{{g}} ({', '.join(into.columns)}) "
+        f"VALUES {', '.join([places] * rows)} {into.conflict}"
+    )
 
 
 def _datastore(pool: SQLiteConnectionPool) -> SQLiteDatastore:

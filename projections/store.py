@@ -9,13 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from operator import itemgetter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from eventsourcing.persistence import Tracking
 
 from ledger.domain.errors import StoreUnavailable
-from projections.base import Params, Row, Table
+from projections.base import Insert, Params, Row, Statement, Table, Values
 
 BLOCKED: Final = Table(
     "blocked",
@@ -34,9 +33,6 @@ MADE: Final = Table(
 """By which version of its rules each projection made its rows."""
 VALUES_AT_ONCE: Final = 200
 """How many values one query names."""
-_INSERT: Final = re.compile(
-    r"INSERT INTO (?P<table>\S+)\s+\((?P<columns>[^)]*)\)\s+VALUES \([^)]*\)(?P<rest>.*)", re.DOTALL
-)
 _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _NONE: Final[Params] = {}
 
@@ -47,35 +43,6 @@ def among(column: str, values: Iterable[str]) -> Iterator[tuple[str, dict[str, A
     while some := list(islice(rest, VALUES_AT_ONCE)):
         params = {f"{column}_{number}": value for number, value in enumerate(some)}
         yield f"{column} IN ({', '.join(f':{name}' for name in params)})", params
-
-
-class Insert(NamedTuple):
-    """The parts of an INSERT whose parameters are named like its columns."""
-
-    table: str
-    columns: tuple[str, ...]
-    rest: str
-
-    @classmethod
-    def read(cls, sql: str) -> "Insert | None":
-        """Take a statement apart; None when it is another one."""
-        match = _INSERT.fullmatch(sql)
-        if match is None:
-            return None
-        columns = tuple(name.strip() for name in match["columns"].split(","))
-        return cls(match["table"], columns, match["rest"])
-
-    @classmethod
-    def of(cls, sql: str) -> "Insert":
-        """Take an INSERT apart."""
-        insert = cls.read(sql)
-        assert insert is not None, "only an INSERT can be loaded"
-        return insert
-
-    @property
-    def ordering(self) -> Callable[[Any], tuple[Any, ...]]:
-        """What gives the named parameters of a row in the order of the columns."""
-        return itemgetter(*self.columns)
 
 
 def to_percent_style(sql: str) -> str:
@@ -108,16 +75,20 @@ class Session(ABC):
         """Execute one statement."""
         self.cursor.execute(self._dialect(sql), params)
 
-    def run_many(self, sql: str, many: Sequence[Params]) -> None:
-        """Execute one statement with each set of parameters."""
-        self.cursor.executemany(self._dialect(sql), many)
+    def run_many(self, statement: Statement, many: Sequence[Row]) -> None:
+        """Execute one statement with each row."""
+        if isinstance(statement, Insert):
+            self._insert(statement, cast(Sequence[Values], many))
+        else:
+            self.cursor.executemany(self._dialect(statement), many)
 
     @abstractmethod
-    def load(self, sql: str, many: Sequence[Row]) -> None:
-        """Write rows that are certainly new with an INSERT, by the fastest way there is.
+    def _insert(self, into: Insert, many: Sequence[Values]) -> None:
+        """Execute an INSERT with each row."""
 
-        They must be in the order of its columns.
-        """
+    @abstractmethod
+    def load(self, into: Insert, many: Sequence[Row]) -> None:
+        """Write rows that are certainly new with an INSERT, by the fastest way there is."""
 
     @abstractmethod
     def listed(self, name: str) -> str:

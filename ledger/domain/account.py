@@ -19,15 +19,13 @@ def account_of(connection: Connection) -> str | None:
     return in_user_data or _text(connection.fields.get(PLATFORM_USER))
 
 
-def accounts_in(claim: Claim) -> list[str]:
+def accounts_in(claim: Claim) -> tuple[str, ...]:
     """Give every account that a claim names, by either of its fields."""
-    accounts: list[str] = []
-    in_user_data = claim.personal.get("userData", _NOTHING).get("id")
-    for said in (in_user_data, claim.fields.get(PLATFORM_USER)):
-        account = None if said is None else _text(said)
-        if account is not None and account not in accounts:
-            accounts.append(account)
-    return accounts
+    in_user_data = _text(claim.personal.get("userData", _NOTHING).get("id"))
+    apart = _text(claim.fields.get(PLATFORM_USER))
+    if apart is None or apart == in_user_data:
+        return () if in_user_data is None else (in_user_data,)
+    return (apart,) if in_user_data is None else (in_user_data, apart)
 
 
 def _text(value: Any) -> str | None:

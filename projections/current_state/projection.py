@@ -1,6 +1,6 @@
 """One row per connection: the fold of everything ever said about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from ledger.domain.account import account_of, accounts_in
 from ledger.domain.words import CONNECTION, account_key, connection_of, short_id
 from projections.answers import ConnectionView
-from projections.base import Params, Table, Write
+from projections.base import Insert, Row, Statement, Table, Write
 from projections.batch import Told
 from projections.current_state.document import born_at, connection_view, swept_from
 from projections.current_state.duplicates import is_billed
@@ -48,19 +48,24 @@ ACCOUNTS: Final = Table(
     indexes={"connection": ("connection_id",)},
 )
 """Every account that a connection was ever said to be of: what is asked about the past needs it."""
-UPSERT: Final = """INSERT INTO current_state{g}
-    (id, short_id, client_ref, status, last_evidence_at, upstream, account, born_at, swept_from,
-     missing_since, asked_at, imported, document)
-    VALUES (:id, :short_id, :client_ref, :status, :last_evidence_at, :upstream, :account, :born_at,
-            :swept_from, :missing_since, :asked_at, :imported, :document)
-    ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
+UPSERT: Final = Insert(
+    CONNECTIONS.name,
+    (
+        *("id", "short_id", "client_ref", "status", "last_evidence_at", "upstream", "account"),
+        *("born_at", "swept_from", "missing_since", "asked_at", "imported", "document"),
+    ),
+    """ON CONFLICT (id) DO UPDATE SET client_ref = excluded.client_ref, status = excluded.status,
     last_evidence_at = excluded.last_evidence_at, upstream = excluded.upstream,
     account = excluded.account, born_at = excluded.born_at, swept_from = excluded.swept_from,
     missing_since = excluded.missing_since, asked_at = excluded.asked_at,
-    imported = excluded.imported, document = excluded.document"""
+    imported = excluded.imported, document = excluded.document""",
+)
 FORGET: Final = "DELETE FROM accounts{g} WHERE connection_id = :connection_id"
-STATE: Final = """INSERT INTO accounts{g} (account, connection_id, stated_at_position)
-    VALUES (:account, :connection_id, :stated_at_position) ON CONFLICT DO NOTHING"""
+STATE: Final = Insert(
+    ACCOUNTS.name,
+    ("account", "connection_id", "stated_at_position"),
+    "ON CONFLICT DO NOTHING",
+)
 NO_ACCOUNT: Final = ""
 """Stands for the account of a connection whose first statement names none. So an erasure leaves no
 table empty: PostgreSQL would keep the statistics of what was in it."""
@@ -86,8 +91,8 @@ class CurrentState:
     version = 7
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
-    statements: Sequence[str] = (UPSERT, FORGET, STATE)
-    plain: Sequence[str] = (UPSERT, STATE)
+    statements: Sequence[Statement] = (UPSERT, FORGET, STATE)
+    plain: Sequence[Insert] = (UPSERT, STATE)
 
     def __init__(self, key: bytes) -> None:
         """Make short forms of ids, and the keys of accounts, with the log's key."""
@@ -102,36 +107,35 @@ class CurrentState:
         key = None if upstream is None else account_key(upstream, self._key)
         yield Write(
             UPSERT,
-            {
-                "id": view.id,
-                "short_id": short_id(view.id, self._key),
-                "client_ref": view.client_reference_id,
-                "status": view.status,
-                "last_evidence_at": view.last_evidence_at,
-                "upstream": key,
-                "account": key if is_billed(connection) else None,
-                "born_at": born_at(view),
-                "swept_from": swept_from(view, told.facts[0].position),
-                "missing_since": view.missing_since,
-                "asked_at": view.asked_at,
-                "imported": int(bool(view.imported)),
-                "document": document_of(view),
-            },
+            (
+                view.id,
+                short_id(view.id, self._key),
+                view.client_reference_id,
+                view.status,
+                view.last_evidence_at,
+                key,
+                key if is_billed(connection) else None,
+                born_at(view),
+                swept_from(view, told.facts[0].position),
+                view.missing_since,
+                view.asked_at,
+                int(bool(view.imported)),
+                document_of(view),
+            ),
         )
-        yield from self._accounts(told)
+        yield from self._accounts(told, {NO_ACCOUNT: NO_ACCOUNT, upstream: key})
 
-    def _accounts(self, told: Told) -> Iterable[Write]:
-        """Write down the accounts that the view does not hold yet."""
+    def _accounts(self, told: Told, keys: Mapping[str | None, str | None]) -> Iterable[Write]:
+        """Write down the accounts that the view does not hold yet; some keys are known."""
         connection_id = connection_of(told.stream)
         if told.fresh:
             yield Write(FORGET, {"connection_id": connection_id})
         for account, position in _first_stated(told).items():
             if told.fresh or position > told.since:
-                key = account_key(account, self._key) if account else NO_ACCOUNT
-                row = {"account": key, "connection_id": connection_id}
-                yield Write(STATE, {**row, "stated_at_position": position})
+                key = keys.get(account) or account_key(account, self._key)
+                yield Write(STATE, (key, connection_id, position))
 
-    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+    def condense(self, statement: Statement, many: Sequence[Row]) -> Sequence[Row]:
         """See `Projection`."""
         return many
 
@@ -142,7 +146,7 @@ def _first_stated(told: Told) -> dict[str, int]:
     for fact, statement in told.stated:
         accounts = accounts_in(statement.claim)
         if not accounts and not first:
-            accounts = [NO_ACCOUNT]
+            accounts = (NO_ACCOUNT,)
         for account in accounts:
             if account not in first:
                 first[account] = fact.position

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final, cast
 
 from ledger.domain.events import (
     DeliveryParked,
@@ -12,7 +12,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.words import DELIVERY
 from projections.answers import ParkedDelivery
-from projections.base import Params, Table, Write
+from projections.base import Insert, Row, Statement, Table, Values, Write
 from projections.batch import Fact, Told
 
 PARKED: Final = Table(
@@ -36,16 +36,19 @@ DIALECTS: Final = Table(
     key=("dialect",),
 )
 RESOLVE: Final = "DELETE FROM parked{g} WHERE stream = :stream"
-PARK: Final = """INSERT INTO parked{g}
-    (stream, position, reason, detail, type, size, observed_at, dialect)
-    VALUES (:stream, :position, :reason, :detail, :type, :size, :observed_at, :dialect)
-    ON CONFLICT (stream) DO UPDATE SET position = excluded.position, reason = excluded.reason,
-    detail = excluded.detail"""
-HEARD: Final = """INSERT INTO dialects{g} (dialect, last_observed_at, number)
-    VALUES (:dialect, :last_observed_at, :number)
-    ON CONFLICT (dialect) DO UPDATE SET number = dialects{g}.number + excluded.number,
+PARK: Final = Insert(
+    PARKED.name,
+    ("stream", "position", "reason", "detail", "type", "size", "observed_at", "dialect"),
+    """ON CONFLICT (stream) DO UPDATE SET position = excluded.position, reason = excluded.reason,
+    detail = excluded.detail""",
+)
+HEARD: Final = Insert(
+    DIALECTS.name,
+    ("dialect", "last_observed_at", "number"),
+    """ON CONFLICT (dialect) DO UPDATE SET number = dialects{g}.number + excluded.number,
     last_observed_at = CASE WHEN excluded.last_observed_at > dialects{g}.last_observed_at
-    THEN excluded.last_observed_at ELSE dialects{g}.last_observed_at END"""
+    THEN excluded.last_observed_at ELSE dialects{g}.last_observed_at END""",
+)
 
 
 class Deliveries:
@@ -55,8 +58,8 @@ class Deliveries:
     version = 1
     streams: tuple[str, ...] = (DELIVERY,)
     tables: Sequence[Table] = (PARKED, DIALECTS)
-    statements: Sequence[str] = (RESOLVE, PARK, HEARD)
-    plain: Sequence[str] = (PARK,)
+    statements: Sequence[Statement] = (RESOLVE, PARK, HEARD)
+    plain: Sequence[Insert] = (PARK,)
 
     def writes(self, told: Told) -> Iterable[Write]:
         """See `Projection`."""
@@ -65,23 +68,21 @@ class Deliveries:
             if told.old or told.fresh:
                 yield Write(RESOLVE, {"stream": told.stream})
             if parked is not None:
-                yield Write(PARK, {name: getattr(parked, name) for name in parked.__slots__})
+                yield Write(PARK, tuple(getattr(parked, column) for column in PARK.columns))
         for fact in told.new:
             if isinstance(fact.event, DeliveryReceived | DeliveryRepeated):
                 for dialect in {signed.dialect for signed in fact.event.signed}:
-                    heard = {"last_observed_at": fact.event.observed, "number": 1}
-                    yield Write(HEARD, {"dialect": dialect, **heard})
+                    yield Write(HEARD, (dialect, fact.event.observed, 1))
 
-    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+    def condense(self, statement: Statement, many: Sequence[Row]) -> Sequence[Row]:
         """See `Projection`; all that a batch heard in one dialect becomes one row."""
-        if sql != HEARD:
+        if statement != HEARD:
             return many
-        sums: dict[str, dict[str, Any]] = defaultdict(lambda: {"last_observed_at": 0, "number": 0})
-        for params in many:
-            row = sums[params["dialect"]]
-            row["number"] += params["number"]
-            row["last_observed_at"] = max(row["last_observed_at"], params["last_observed_at"])
-        return [{"dialect": dialect, **row} for dialect, row in sums.items()]
+        heard: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for dialect, observed_at, number in cast(Sequence[Values], many):
+            last, sum_ = heard[dialect]
+            heard[dialect] = (max(last, observed_at), sum_ + number)
+        return [(dialect, *both) for dialect, both in heard.items()]
 
 
 def parked_delivery(stream: str, facts: Sequence[Fact]) -> ParkedDelivery | None:

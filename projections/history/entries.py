@@ -122,14 +122,19 @@ def bindings(stated: Iterable[Stated]) -> dict[str, int]:
 
 
 def entries_of(
-    connection: Connection | None, stated: Sequence[Stated], start: int = 0
+    connection: Connection | None,
+    stated: Sequence[Stated],
+    bound: Mapping[str, int],
+    start: int = 0,
 ) -> list[Placed]:
-    """Make the entries of a connection that was folded from what is stated, from a step on."""
+    """Make the entries of a connection that was folded from what is stated, from a step on.
+
+    `bound` are the bindings that it states.
+    """
     if connection is None:
         return []
     steps, recorded = connection.steps, _recorded(connection.steps, stated)
     late = _late(steps, [own[0].position for own in recorded])
-    bound = bindings(stated)
     placed: list[Placed] = []
     for i in range(start, len(steps)):
         step, own = steps[i], recorded[i]

@@ -1,13 +1,13 @@
 """One row per history entry, so that a page of one client's history is one indexed range read."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ledger.domain.notes import REQUESTS
 from ledger.domain.words import CONNECTION, connection_of
-from projections.base import Params, Table, Write
+from projections.base import Insert, Row, Statement, Table, Values, Write
 from projections.batch import Told, statements
 from projections.history.entries import Placed, bindings, entries_of
 
@@ -42,15 +42,21 @@ FORGET: Final = "DELETE FROM history{g} WHERE connection_id = :connection_id"
 DELETE: Final = (
     "DELETE FROM history{g} WHERE client_ref = :client_ref AND position = :position AND n = :n"
 )
-UPSERT: Final = """INSERT INTO history{g}
-    (client_ref, position, n, connection_id, type, occurred_at, place, bound_at_position, document)
-    VALUES (:client_ref, :position, :n, :connection_id, :type, :occurred_at, :place,
-            :bound_at_position, :document)
-    ON CONFLICT (client_ref, position, n) DO UPDATE SET type = excluded.type,
+UPSERT: Final = Insert(
+    ENTRIES.name,
+    (
+        *("client_ref", "position", "n", "connection_id", "type", "occurred_at", "place"),
+        *("bound_at_position", "document"),
+    ),
+    """ON CONFLICT (client_ref, position, n) DO UPDATE SET type = excluded.type,
     occurred_at = excluded.occurred_at, place = excluded.place,
-    bound_at_position = excluded.bound_at_position, document = excluded.document"""
-BIND: Final = """INSERT INTO history_bindings{g} (client_ref, connection_id, bound_at_position)
-    VALUES (:client_ref, :connection_id, :bound_at_position) ON CONFLICT DO NOTHING"""
+    bound_at_position = excluded.bound_at_position, document = excluded.document""",
+)
+BIND: Final = Insert(
+    BINDINGS.name,
+    ("client_ref", "connection_id", "bound_at_position"),
+    "ON CONFLICT DO NOTHING",
+)
 
 Key = tuple[str, int, int]
 _encode: Final = msgspec.json.Encoder().encode
@@ -63,30 +69,30 @@ class History:
     version = 2
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (ENTRIES, BINDINGS)
-    statements: Sequence[str] = (FORGET, DELETE, UPSERT, BIND)
-    plain: Sequence[str] = (UPSERT, BIND)
+    statements: Sequence[Statement] = (FORGET, DELETE, UPSERT, BIND)
+    plain: Sequence[Insert] = (UPSERT, BIND)
 
     def writes(self, told: Told) -> Iterable[Write]:
         """See `Projection`; rows that stay as they are are not written again."""
-        connection_id = connection_of(told.stream)
+        connection_id, bound = connection_of(told.stream), bindings(told.stated)
         start, held = _first_changed(told), dict[Key, Placed]()
         if told.fresh:
             yield Write(FORGET, {"connection_id": connection_id})
         elif start is None:
-            held = _keyed(entries_of(told.before, statements(told.old)))
-        wanted = entries_of(told.connection, told.stated, start or 0)
+            before = statements(told.old)
+            held = _keyed(entries_of(told.before, before, bindings(before)))
+        wanted = entries_of(told.connection, told.stated, bound, start or 0)
         if held:
             kept = _keyed(wanted)
             gone = held.keys() - kept.keys()
             yield Write(DELETE, *({"client_ref": c, "position": p, "n": n} for c, p, n in gone))
             wanted = [placed for key, placed in kept.items() if held.get(key) != placed]
         yield Write(UPSERT, *map(_row, wanted))
-        for client_ref, position in bindings(told.stated).items():
+        for client, position in bound.items():
             if told.fresh or position > told.since:
-                row = {"client_ref": client_ref, "connection_id": connection_id}
-                yield Write(BIND, {**row, "bound_at_position": position})
+                yield Write(BIND, (client, connection_id, position))
 
-    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+    def condense(self, statement: Statement, many: Sequence[Row]) -> Sequence[Row]:
         """See `Projection`."""
         return many
 
@@ -121,16 +127,6 @@ def _keyed(entries: Iterable[Placed]) -> dict[Key, Placed]:
     return {(placed.client or NO_CLIENT, placed.position, placed.n): placed for placed in entries}
 
 
-def _row(placed: Placed) -> dict[str, Any]:
-    client, position, n, connection_id, name, occurred_at, place, bound_at, details = placed
-    return {
-        "client_ref": client or NO_CLIENT,
-        "position": position,
-        "n": n,
-        "connection_id": connection_id,
-        "type": name,
-        "occurred_at": occurred_at,
-        "place": place,
-        "bound_at_position": bound_at,
-        "document": _encode(details).decode(),
-    }
+def _row(placed: Placed) -> Values:
+    client, *between, details = placed
+    return (client or NO_CLIENT, *between, _encode(details).decode())

@@ -8,7 +8,7 @@ import msgspec
 from ledger.domain.link_proof import AFTER_MS, BEFORE_MS
 from ledger.domain.link_session import LinkSession, fold_link
 from ledger.domain.words import LINK, link_of
-from projections.base import Params, Table, Write
+from projections.base import Insert, Row, Statement, Table, Values, Write
 from projections.batch import Told
 
 SESSIONS: Final = Table(
@@ -33,13 +33,16 @@ SESSIONS: Final = Table(
 )
 """From `open_from` to `open_until` a connection may come to life by it, milliseconds UTC: never
 before the provider has opened it."""
-UPSERT: Final = """INSERT INTO link_sessions{g}
-    (link_id, position, client_ref, target_id, named_id, open_from, open_until, proved, document)
-    VALUES (:link_id, :position, :client_ref, :target_id, :named_id, :open_from, :open_until,
-            :proved, :document)
-    ON CONFLICT (link_id) DO UPDATE SET named_id = excluded.named_id,
+UPSERT: Final = Insert(
+    SESSIONS.name,
+    (
+        *("link_id", "position", "client_ref", "target_id", "named_id", "open_from", "open_until"),
+        *("proved", "document"),
+    ),
+    """ON CONFLICT (link_id) DO UPDATE SET named_id = excluded.named_id,
     open_until = excluded.open_until, proved = excluded.proved,
-    document = excluded.document"""
+    document = excluded.document""",
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -51,8 +54,8 @@ class Links:
     version = 2
     streams: tuple[str, ...] = (LINK,)
     tables: Sequence[Table] = (SESSIONS,)
-    statements: Sequence[str] = (UPSERT,)
-    plain: Sequence[str] = (UPSERT,)
+    statements: Sequence[Statement] = (UPSERT,)
+    plain: Sequence[Insert] = (UPSERT,)
 
     def writes(self, told: Told) -> Iterable[Write]:
         """See `Projection`."""
@@ -60,20 +63,20 @@ class Links:
         if session is not None:
             yield Write(UPSERT, _row(session, told.facts[0].position))
 
-    def condense(self, sql: str, many: Sequence[Params]) -> Sequence[Params]:
+    def condense(self, statement: Statement, many: Sequence[Row]) -> Sequence[Row]:
         """See `Projection`."""
         return many
 
 
-def _row(session: LinkSession, position: int) -> Params:
-    return {
-        "link_id": session.id,
-        "position": position,
-        "client_ref": session.request.client,
-        "target_id": session.request.connection,
-        "named_id": session.named,
-        "open_from": session.request.observed - BEFORE_MS,
-        "open_until": 0 if session.started is None else session.ends_at + AFTER_MS,
-        "proved": int(session.is_proved),
-        "document": _encode(session).decode(),
-    }
+def _row(session: LinkSession, position: int) -> Values:
+    return (
+        session.id,
+        position,
+        session.request.client,
+        session.request.connection,
+        session.named,
+        session.request.observed - BEFORE_MS,
+        0 if session.started is None else session.ends_at + AFTER_MS,
+        int(session.is_proved),
+        _encode(session).decode(),
+    )

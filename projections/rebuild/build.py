@@ -23,7 +23,7 @@ from projections.rebuild.reading import Reading
 from projections.rebuild.telling import open_as_reader
 from projections.registry import all_projections, makers
 from projections.runner import Runner
-from projections.store import BLOCKED, MADE, Filling, Insert, Store
+from projections.store import BLOCKED, MADE, Filling, Store
 
 NAMED_DIFFERENCES: Final = 10
 """How many differences a comparison names."""
@@ -164,8 +164,8 @@ def _read_before(live: Store | None, projections: Sequence[Projection]) -> set[s
 def _loaded(projections: Sequence[Projection]) -> Iterator[str]:
     """Name the tables whose rows are loaded in bulk, so that their indexes can be made last."""
     for projection in projections:
-        for sql in projection.plain:
-            yield Insert.of(sql).table.removesuffix("{g}")
+        for insert in projection.plain:
+            yield insert.table
 
 
 def _take_over(filling: Filling, draft: Store, projection: Projection) -> None:

@@ -61,7 +61,7 @@ def _sent(projections: Sequence[Projection], intent: Intent) -> Sent:
     return Sent(
         projections.index(intent.projection),
         intent.stream,
-        [(statements.index(write.sql), list(write.rows)) for write in intent.writes],
+        [(statements.index(write.statement), list(write.rows)) for write in intent.writes],
         intent.first_new,
         intent.trouble,
     )

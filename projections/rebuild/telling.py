@@ -12,7 +12,6 @@ from projections.applying import Intent, intend
 from projections.base import Projection
 from projections.batch import tell_sorted
 from projections.rebuild.job import Share
-from projections.store import Insert
 
 
 class Meant(NamedTuple):
@@ -21,7 +20,6 @@ class Meant(NamedTuple):
     facts: int
     """How many events of the log they held."""
     intents: list[Intent]
-    """Rows to be loaded are in the order of their columns."""
 
 
 def open_as_reader(database_url: str) -> Log:
@@ -36,14 +34,9 @@ def meant(
 
     Raises StoreUnavailable when the log cannot be read.
     """
-    orderings = {sql: Insert.of(sql).ordering for one in projections for sql in one.plain}
     with log.scan(share.names, share.up_to) as portions:
         for told in tell_sorted(portions):
             intents = [intent for one in projections for intent in intend(one, told, {})]
-            for intent in intents:
-                for write in intent.writes:
-                    if write.sql in orderings:
-                        write.rows = list(map(orderings[write.sql], write.rows))
             yield Meant(sum(len(one.facts) for one in told), intents)
 
 

@@ -363,12 +363,8 @@ def test_the_loop_goes_on_after_a_failure(
 @pytest.mark.parametrize("number", [1, 49, 50, 120])
 def test_many_rows_are_written_as_each_would_be(views: Views, number: int) -> None:
     """However many a statement takes together; later ones replace earlier ones."""
-    parked = {"detail": "d", "type": None, "size": 1, "observed_at": NOON, "dialect": None}
     for reason in ("first", "second"):
-        rows = [
-            {"stream": f"delivery:{one}", "position": one, "reason": reason} | parked
-            for one in range(number)
-        ]
+        rows = [(f"delivery:{one}", one, reason, "d", None, 1, NOON, None) for one in range(number)]
         with views.store.writing() as session:
             session.run_many(PARK, rows)
     with views.store.reading() as session:

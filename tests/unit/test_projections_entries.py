@@ -8,7 +8,7 @@ from ledger.domain.connection import fold
 from ledger.domain.status import Status
 from projections.answers import HistoryEntry
 from projections.batch import statements
-from projections.history.entries import Placed, entries_of
+from projections.history.entries import Placed, bindings, entries_of
 from tests.given import (
     CONNECTION,
     MINUTE,
@@ -40,7 +40,8 @@ def placed(*said: Claim | Statement) -> list[Placed]:
     """The entries after these claims came in this order."""
     facts = facts_of([as_statement(one) for one in said])
     stated = statements(facts)
-    return entries_of(fold(CONNECTION, [statement for _, statement in stated]), stated)
+    connection = fold(CONNECTION, [statement for _, statement in stated])
+    return entries_of(connection, stated, bindings(stated))
 
 
 def entries(*said: Claim | Statement) -> list[HistoryEntry]:

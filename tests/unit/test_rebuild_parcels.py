@@ -21,7 +21,7 @@ def sent(*intents: Intent) -> list[tuple[object, ...]]:
         (
             one.projection,
             one.stream,
-            [(write.sql, [list(row) for row in write.rows]) for write in one.writes],
+            [(write.statement, [list(row) for row in write.rows]) for write in one.writes],
             one.first_new,
             one.trouble,
             one.was_blocked,
@@ -35,16 +35,12 @@ def intent(stream: str, *writes: Write, trouble: Trouble | None = None) -> Inten
     return Intent(PROJECTIONS[1], stream, writes, 3, trouble, was_blocked=False)
 
 
-def rows(sql: str, *rows: tuple[object, ...]) -> Write:
-    """Rows on their way to a bulk load."""
-    write = Write(sql)
-    write.rows = rows
-    return write
-
-
 def test_what_is_meant_arrives() -> None:
     """Rows with their statements, and why a stream is blocked."""
-    writes = rows(UPSERT, ("a", 1, None, "é\n", True)), rows(BIND, ("a", "b", 2**62), ("b", "c", 0))
+    writes = (
+        Write(UPSERT, ("a", 1, None, "é\n", True)),
+        Write(BIND, ("a", "b", 2**62), ("b", "c", 0)),
+    )
     trouble = Trouble(5, "UnreadableEvent")
     assert sent(intent("one", *writes), intent("other", trouble=trouble)) == [
         (
@@ -62,7 +58,7 @@ def test_what_is_meant_arrives() -> None:
 def test_rows_that_cannot_be_sent_block_their_stream_only() -> None:
     """No database would have taken them either."""
     for value in ("\ud800", 2**64, object()):
-        good, bad = (intent(one, rows(BIND, (one, given, 1))) for one, given in
+        good, bad = (intent(one, Write(BIND, (one, given, 1))) for one, given in
                      (("good", "x"), ("bad", value)))  # fmt: skip
         kept, blocked = sent(bad, good)[::-1]
         assert kept[2] == [(BIND, [["good", "x", 1]])]
