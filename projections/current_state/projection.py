@@ -1,12 +1,12 @@
 """One row per connection: the fold of everything ever said about it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from ledger.domain.account import account_of, accounts_in
-from ledger.domain.words import CONNECTION, account_key, connection_of, short_id
+from ledger.domain.words import CONNECTION, account_key, short_id
 from projections.answers import ConnectionView
 from projections.base import Insert, Row, Statement, Table, Write
 from projections.batch import Told
@@ -103,8 +103,9 @@ class CurrentState:
         connection = told.connection
         if connection is None:
             return
-        view, upstream = connection_view(connection), account_of(connection)
-        key = None if upstream is None else account_key(upstream, self._key)
+        view, upstream, accounts = connection_view(connection), account_of(connection), _named(told)
+        keys = {one: account_key(one, self._key) if one else NO_ACCOUNT for one in accounts}
+        key = None if upstream is None else keys[upstream]
         yield Write(
             UPSERT,
             (
@@ -123,24 +124,18 @@ class CurrentState:
                 document_of(view),
             ),
         )
-        yield from self._accounts(told, {NO_ACCOUNT: NO_ACCOUNT, upstream: key})
-
-    def _accounts(self, told: Told, keys: Mapping[str | None, str | None]) -> Iterable[Write]:
-        """Write down the accounts that the view does not hold yet; some keys are known."""
-        connection_id = connection_of(told.stream)
         if told.fresh:
-            yield Write(FORGET, {"connection_id": connection_id})
-        for account, position in _first_stated(told).items():
+            yield Write(FORGET, {"connection_id": view.id})
+        for account, position in accounts.items():
             if told.fresh or position > told.since:
-                key = keys.get(account) or account_key(account, self._key)
-                yield Write(STATE, (key, connection_id, position))
+                yield Write(STATE, (keys[account], view.id, position))
 
     def condense(self, statement: Statement, many: Sequence[Row]) -> Sequence[Row]:
         """See `Projection`."""
         return many
 
 
-def _first_stated(told: Told) -> dict[str, int]:
+def _named(told: Told) -> dict[str, int]:
     """Give each account that a connection was said to be of, with the first position."""
     first: dict[str, int] = {}
     for fact, statement in told.stated:

@@ -128,5 +128,6 @@ def _keyed(entries: Iterable[Placed]) -> dict[Key, Placed]:
 
 
 def _row(placed: Placed) -> Values:
-    client, *between, details = placed
-    return (client or NO_CLIENT, *between, _encode(details).decode())
+    client, position, n, connection_id, name, occurred_at, place, bound_at, details = placed
+    document, client = _encode(details).decode(), client or NO_CLIENT
+    return (client, position, n, connection_id, name, occurred_at, place, bound_at, document)
