@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import click
 
-from api.bootstrap import entropy, now_us, open_quarantine
+from api.bootstrap import Provider, entropy, now_us, open_quarantine
 from api.checks.finding import Finding, Level, failed, warning
+from api.checks.provider import check_provider
 from api.checks.settings import check_settings
 from api.checks.store import check_store
 from api.checks.views import (
@@ -21,6 +23,7 @@ from api.checks.views import (
 from api.cli.output import as_json, print_json, print_rows
 from api.settings import Settings
 from ledger.domain.errors import LedgerError
+from ledger.reconcile.past import organisation
 from ledger.reconcile.telling import course
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
@@ -34,9 +37,10 @@ COLUMNS = ("check", "level", "found", "advice")
 @click.command()
 @as_json
 def doctor(json_: bool) -> None:
-    """Check settings, store, views, clock and webhooks, beside a running service or without one.
+    """Check settings, store, provider, views, clock and webhooks, beside a service or without one.
 
-    Nothing is changed. Exit 1 when a check failed; each such line says what to do.
+    Nothing is changed; OFAuth is asked whose key it is. Exit 1 when a check failed; each such line
+    says what to do.
     """
     findings, settings = check_settings(os.environ)
     if settings is not None:
@@ -73,6 +77,9 @@ def _look_inside(settings: Settings) -> list[Finding]:
 def _check_log(settings: Settings, log: Log, store: Store | None) -> Iterator[Finding]:
     now, head = now_us(), log.head()
     yield check_clock(head, now)
+    with closing(Provider(lambda: settings)) as provider:
+        if (client := provider()) is not None:
+            yield check_provider(client, organisation(log))
     held = open_quarantine(settings).count()
     if store is None:
         yield warning("views", "There are no views yet.", "Start `serve`: it makes them.")
