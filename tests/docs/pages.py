@@ -17,7 +17,10 @@ PARSER = MarkdownIt("commonmark").enable("table")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, the words after it, its text and where it starts."""
+    """A block of code: its language, the words after it, its text and where it starts.
+
+    One that is only indented has neither language nor words.
+    """
 
     language: str
     marks: str
@@ -37,9 +40,9 @@ def tokens(page: str) -> list[Token]:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Yield a page's fenced blocks in order, with their first line's number, from 1."""
+    """Yield a page's blocks of code in order, with their first line's number, from 1."""
     for token in tokens(page):
-        if token.type == "fence":
+        if token.type in {"fence", "code_block"}:
             language, _, marks = token.info.strip().partition(" ")
             yield Block(language, marks.strip(), token.content, (token.map or [0])[0] + 1)
 

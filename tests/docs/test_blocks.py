@@ -14,7 +14,9 @@ output                `...` inside a line for any characters. Without any, the o
 ```… file=PATH        Is written to that file instead of run.
 ```diff in-copy       Is applied, as with `git apply`.
 ```… not-run: REASON  Shown only. The reason is required: it is for the next writer.
-```text json http …   Any other language, and no language, is shown only.
+```text               Shown only: what is no code.
+
+Anything else is refused, so that no code escapes by another word for its language.
 
 The blocks of a page run in order, each page in an empty folder of its own, in one bash with the
 project's commands on PATH and no LEDGER_* setting. `at-root` after the language runs a block in the
@@ -39,6 +41,7 @@ from tests.docs.shell import BlockFailedError, Shell, difference, matches
 
 SHELL_LANGUAGES = {"bash", "sh"}
 RUN_LANGUAGES = {"console", "python", "diff"} | SHELL_LANGUAGES
+SHOWN_LANGUAGE = "text"
 MARK = re.compile(r"at-root|in-copy|background|file=[\w./-]+")
 NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis", "*.db*")
 NOT_RUN = re.compile(r"not-run: *\S.+")
@@ -66,6 +69,18 @@ def test_every_mark_is_known(page: str) -> None:
         if not MARK.fullmatch(mark)
     ]
     assert unknown == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_block_runs_or_says_why_not(page: str) -> None:
+    """Code in another language, or only indented, would be shown and never tried."""
+    shown = [
+        f"{page}:{block.line} {block.language or 'no language'}"
+        for block in blocks(page)
+        if block.language not in RUN_LANGUAGES | {SHOWN_LANGUAGE}
+        and not NOT_RUN.fullmatch(block.marks)
+    ]
+    assert shown == []
 
 
 @pytest.mark.timeout(300)
