@@ -34,6 +34,12 @@ class ForgottenSchema(CamelSchema):
         }
     )
     quarantined = fields.Integer(metadata={"description": "Requests that were held."})
+    live = fields.Integer(
+        metadata={
+            "description": "How many connections are not deleted: OFAuth's next webhook, or "
+            "the next pass over its list, tells of the person again."
+        }
+    )
     remains = fields.List(
         fields.String(), metadata={"description": "Where copies may remain, a sentence each."}
     )

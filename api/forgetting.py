@@ -5,8 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from ledger.application import Ledger
+from ledger.domain.connection import fold
+from ledger.domain.errors import LedgerError
+from ledger.domain.status import Status
 from ledger.erasure import Erased, Mentions
 from ledger.quarantine import Quarantine
+from ledger.reconcile.rows import statements_of
 from ledger.recorders.base import Log
 from projections.erasing import erase_views
 from projections.store import Store
@@ -31,6 +35,8 @@ class Forgotten:
     links: int
     """Link sessions of which the provider's address or the reason was kept."""
     quarantined: int
+    live: int
+    """How many connections are not deleted: the provider goes on telling of the person."""
     remains: tuple[str, ...]
     """Where copies may remain, a sentence each."""
 
@@ -62,15 +68,27 @@ class Forgetting:
         with self.live() as live:
             remains += erase_views(log, self.database_url, erased.connections, live)
         remains += log.scrub()
-        return _forgotten(reference, erased, held, remains)
+        living = sum(_lives(log, connection) for connection in erased.connections)
+        return _forgotten(reference, erased, held, living, remains)
 
 
 def _nothing_but(reference: str, held: int, log: Log) -> Forgotten:
     position = log.head().position
-    return Forgotten(reference, position, 0, 0, 0, 0, quarantined=held, remains=())
+    return Forgotten(reference, position, 0, 0, 0, 0, quarantined=held, live=0, remains=())
 
 
-def _forgotten(reference: str, erased: Erased, held: int, remains: list[str]) -> Forgotten:
+def _lives(log: Log, connection: str) -> bool:
+    """Whether the provider may tell of a connection again, by everything in the log."""
+    try:
+        known = fold(connection, statements_of(log, [connection]).get(connection, ()))
+    except LedgerError:
+        return True  # this program cannot read all of it, so it cannot rule it out
+    return known is not None and known.status is not Status.DELETED
+
+
+def _forgotten(
+    reference: str, erased: Erased, held: int, living: int, remains: list[str]
+) -> Forgotten:
     return Forgotten(
         reference,
         erased.position,
@@ -79,5 +97,6 @@ def _forgotten(reference: str, erased: Erased, held: int, remains: list[str]) ->
         erased.claims,
         erased.links,
         quarantined=held,
+        live=living,
         remains=tuple(remains),
     )

@@ -1,7 +1,7 @@
 """`forget`: what may have to be forgotten of a client."""
 
 import os
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,11 @@ from api.forgetting import Forgetting
 from api.settings import Settings
 from ledger.application import Ledger
 
+STILL_TOLD: Final = (
+    "Not all of these connections are deleted, so OFAuth's next webhook, or the next pass over its "
+    "list, tells of the person again. Delete them, then give this command again."
+)
+
 
 @click.command()
 @click.argument("ref", metavar="REF")
@@ -23,8 +28,9 @@ def forget(ref: str, yes: bool, url: str | None, json_: bool) -> None:
     """Erase what may have to be forgotten of the client REF, a clientReferenceId.
 
     Raw bodies, userData, permissions and unknown fields go, for good, and the addresses of Link
-    sessions; which events there were, with their order, statuses and times, stays. Exit 1 when the
-    ledger has never heard of REF.
+    sessions; which events there were, with their order, statuses and times, stays. Delete the
+    client's connections before: of those that live OFAuth tells again. Exit 1 when the ledger has
+    never heard of REF.
     """
     if not yes and click.prompt("Give the reference again to erase it", err=True) != ref:
         raise click.UsageError("This is another reference. Nothing was erased.")
@@ -41,6 +47,8 @@ def forget(ref: str, yes: bool, url: str | None, json_: bool) -> None:
     print_facts((name, value) for name, value in done.items() if name != "remains")
     for sentence in done["remains"]:
         click.echo(sentence, err=True)
+    if done["live"]:
+        click.echo(STILL_TOLD, err=True)
 
 
 def _forget(settings: Settings, ledger: Ledger, ref: str) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def test_forget_asks_the_service_that_holds_the_ledger(sqlite_url: str, tmp_path
         ran = run_command("forget", "mia", "--yes", "--json", env=remote)
         assert (ran.code, ran.json["claims"], ran.json["remains"]) == (0, 1, [])
         assert left(sqlite_url, tmp_path) == {}
+        again = run_command("forget", "mia", "--yes", env=remote)
+        assert (again.code, "tells of the person again" in again.err) == (0, True)
         assert run_command("forget", "nobody", "--yes", env=remote).code == 1
         weak = remote | {"LEDGER_TOKEN": READ}
         assert run_command("forget", "mia", "--yes", env=weak).code == 3

@@ -254,6 +254,32 @@ def test_a_connection_that_was_given_away_is_erased_whole(serving: Serving) -> N
     assert serving.read(f"/api/clients/{REFERENCE}")["status"] == "deleted"
 
 
+def test_it_is_said_of_how_many_connections_the_provider_goes_on_telling(small: Serving) -> None:
+    """Those that are not deleted: an erasure is not the end while there are any."""
+    for connection in (CONNECTION, SECOND):
+        small.tell(connection=connection, ref=REFERENCE, userData=user())
+    assert forget(small)["live"] == 2
+    small.tell("disconnected", SECOND, at=NOON + 1000)
+    assert forget(small)["live"] == 1
+    small.tell("disconnected", CONNECTION, at=NOON + 1000)
+    assert forget(small)["live"] == 0
+
+
+def test_what_only_repeated_the_known_is_taken_to_have_changed_it(small: Serving) -> None:
+    """Nobody can tell any more; the status and its time are as before."""
+    for at in (NOON, NOON + 1000):
+        small.tell("created" if at == NOON else "updated", CONNECTION, ref=REFERENCE, at=at,
+                   userData={"name": canary("name")}, status="active")  # fmt: skip
+    before = small.read(f"/api/connections/{CONNECTION}")
+    forget(small)
+    after = small.read(f"/api/connections/{CONNECTION}")
+    entries = small.read(f"/api/connections/{CONNECTION}/history")["items"]
+    assert [one["type"].partition(".")[2] for one in entries] == ["created", "updated"]
+    assert [one["recordedAs"] for one in entries] == [None, "connection.confirmed"]
+    assert after["updatedAt"] > before["updatedAt"] == before["createdAt"]
+    assert [after[name] for name in ("status", "statusSince")] == ["active", before["statusSince"]]
+
+
 @pytest.mark.parametrize("reference", ["1", "é", 'quo"te', "über-long/ref", "conn_x"])
 def test_a_reference_is_told_apart_from_longer_ones(small: Serving, reference: str) -> None:
     """A short one, one that JSON escapes, one that others begin with."""
