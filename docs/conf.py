@@ -5,7 +5,6 @@ from sphinx.application import Sphinx
 project = "connection-ledger"
 author = "The connection-ledger authors"
 extensions = ["myst_parser"]
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = "connection-ledger"

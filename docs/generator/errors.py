@@ -45,18 +45,22 @@ def parts() -> Parts:
 
 def error_classes() -> list[type[LedgerError]]:
     """Give every child of LedgerError in the three packages, by module."""
+    return [
+        value
+        for module in modules()
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, LedgerError)
+        and value.__module__ == module.__name__
+    ]
+
+
+def modules() -> list[ModuleType]:
+    """Give every module of the three packages."""
     names = [
         found.name
         for package in PACKAGES
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
         if not found.name.endswith("__main__")
     ]
-    modules = [importlib.import_module(name) for name in names]
-    return [
-        value
-        for module in modules
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, LedgerError)
-        and value.__module__ == module.__name__
-    ]
+    return [importlib.import_module(name) for name in names]
