@@ -80,15 +80,19 @@ class FaultServer:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        self.close()
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(30)
+
+    def close(self) -> None:
+        """Listen no more; connections that there are go on."""
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
 
     def react(self, *reactions: Reaction) -> None:
         """React so from now on."""

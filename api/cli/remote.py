@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import click
 import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from api.bootstrap import entropy, now_us
 from api.cli.output import findings, unavailable
-from api.errors import NOT_FOUND
+from api.errors import FORBIDDEN, NOT_FOUND, UNAUTHORIZED
 from api.settings import Settings
 from ledger.application import Ledger
 from ledger.domain.errors import WriterLocked
@@ -20,6 +21,10 @@ T = TypeVar("T")
 
 CONNECT_S = 5
 READ_S = 300
+WENT_AWAY = (
+    "The service at --url went away before it had answered. See whether it runs, and give the "
+    "command again."
+)
 
 at_url = click.option(
     "--url",
@@ -41,6 +46,7 @@ class Remote:
         """Ask the service at `url` with a token that has the scope `admin`."""
         self._url = url.rstrip("/")
         self._token = token
+        self._answered = False
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Ask a question; ends the command when the service refuses."""
@@ -64,10 +70,13 @@ class Remote:
                 allow_redirects=False,
                 **content,
             )
-        except requests.ConnectionError:
+        except requests.ConnectionError as error:
+            if self._answered or not _refused(error):
+                unavailable(WENT_AWAY)
             raise Unreachable from None
         except requests.RequestException as error:
             unavailable(f"The service at --url did not answer ({type(error).__name__}).")
+        self._answered = True
         try:
             body = answer.json()
         except ValueError:
@@ -76,9 +85,18 @@ class Remote:
             unavailable(f"What answers at --url is not a ledger (status {answer.status_code}).")
         if answer.status_code == NOT_FOUND.status:
             findings(str(body.get("detail", "")))
+        if answer.status_code in (UNAUTHORIZED.status, FORBIDDEN.status):
+            token = f"its token is that of LEDGER_TOKEN. {body.get('detail', '')}"
+            unavailable(f"The service refused the command ({answer.status_code}): {token}")
         if not answer.ok:
             unavailable(f"The service refused ({answer.status_code}): {body.get('detail', '')}")
         return body
+
+
+def _refused(error: requests.ConnectionError) -> bool:
+    """Whether there was no connection, so that nothing was asked."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def do_or_ask(

@@ -25,7 +25,10 @@ from projections.registry import all_projections
 
 AHEAD_BYTES: Final = 2**20
 """How much may wait to be written: a few parcels."""
-DIED: Final = "The helper of the rebuilding process ended too early. The log may say why."
+DIED: Final = (
+    "The helper of the rebuilding process ended too early, and the views are as they were. The log "
+    "may say why; rebuild again."
+)
 _LENGTH: Final = 4
 """Bytes in front of a parcel, which say how many follow."""
 

@@ -21,7 +21,10 @@ log = logging.getLogger(__name__)
 
 SWITCH_SECONDS: Final = 60.0
 """How long the end of a rebuild waits for this process to go over to what was built."""
-DIED: Final = "The rebuilding process ended without a word (exit code {}). The log may say why."
+DIED: Final = (
+    "The rebuilding process ended without a word (exit code {}), and the views are as they were. "
+    "The log may say why; rebuild again."
+)
 DIFFERENT: Final = (
     "The rebuilt views differ from the live ones, which stay as they are. Rebuild without --verify "
     "to go over to the rebuilt ones."

@@ -167,6 +167,7 @@ def test_a_held_ledger_is_written_through_its_service(sqlite_url: str, tmp_path:
         reader = env | {"LEDGER_TOKEN": READ, "LEDGER_URL": process.url}
         forbidden = run_command("parked", "retry", env=reader)
         assert (forbidden.code, "403" in forbidden.err) == (3, True)
+        assert "LEDGER_TOKEN" in forbidden.err
         chief = env | {"LEDGER_TOKEN": ADMIN}
         verified = run_command("quarantine", "verify", "--json", "--url", process.url, env=chief)
         assert (verified.code, verified.json["verified"]) == (0, 1)

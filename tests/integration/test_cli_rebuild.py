@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -19,6 +20,7 @@ from projections.generations import generations_of
 from projections.opening import open_store
 from projections.runner import Runner
 from tests.builders import NOON, delivery, open_ledger, webhook
+from tests.fault_server import FaultServer, answer, hang_up
 from tests.integration.test_api_http import ask
 from tests.rebuilding import children, complete, remnants, until
 from tests.serving import ADMIN, READ, Serve, environment, run_command, signed
@@ -158,6 +160,40 @@ def test_a_rebuild_through_the_service_that_holds_the_ledger(
         away = env | {"LEDGER_URL": "http://127.0.0.1:1", "LEDGER_TOKEN": ADMIN}
         assert run_command("projections", "list", env=away).code == 0
         assert run_command("projections", "rebuild", env=away).code == 3
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_a_command_whose_service_dies_does_not_take_its_place(
+    env: dict[str, str], answers: int
+) -> None:
+    """It would hold the ledger while somebody starts the service again."""
+    url = env["LEDGER_DATABASE_URL"]
+    there = remnants(url)
+    running = answer(202, {"state": "running"})
+    with FaultServer(*[running] * answers, hang_up) as service:
+        remote = env | {"LEDGER_URL": service.url, "LEDGER_TOKEN": ADMIN}
+        ran = run_command("projections", "rebuild", env=remote)
+        assert len(service.asked) == answers + 1
+    assert (ran.code, "went away" in ran.err, "opening" in ran.err) == (3, True, False)
+    assert remnants(url) == there
+
+
+def test_a_command_whose_service_is_gone_after_an_answer_does_not_take_its_place(
+    env: dict[str, str],
+) -> None:
+    """Nobody listens any more, which is not as if nobody had listened."""
+    there = remnants(env["LEDGER_DATABASE_URL"])
+    with FaultServer() as service:
+
+        def answer_last(connection: socket.socket) -> None:
+            service.close()
+            connection.sendall(answer(202, {"state": "running"}, Connection="close"))
+
+        service.react(answer_last)
+        remote = env | {"LEDGER_URL": service.url, "LEDGER_TOKEN": ADMIN}
+        ran = run_command("projections", "rebuild", env=remote)
+    assert (ran.code, "went away" in ran.err, "opening" in ran.err) == (3, True, False)
+    assert remnants(env["LEDGER_DATABASE_URL"]) == there
 
 
 def test_the_command_and_a_service_exclude_each_other_on_postgresql(postgres_url: str) -> None:
