@@ -21,7 +21,7 @@ def parse_micros(text: str) -> int:
     match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError(
-            "expected an RFC 3339 time such as 2026-01-31T12:00:00Z (a + must be sent as %2B)"
+            "expected an RFC 3339 time such as 2026-01-31T12:00:00Z (in a URL write + as %2B)"
         )
     day, clock, fraction, offset = match.groups()
     micros = (fraction or "")[:6].ljust(6, "0")

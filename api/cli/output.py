@@ -3,15 +3,19 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from api.times import parse_micros
+
+MUCH: Final = 100_000
+"""More characters than any line needs."""
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON, as the API answers it.")
 """The option of every command that prints a table."""
@@ -45,11 +49,25 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: 
         for line in ([*columns], *texts):
             click.echo("\t".join(line))
         return
+    console = Console()
+    console.print(table_of(columns, texts, console))
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> Table:
+    """Make a table as wide as the console, of which nothing is cut off.
+
+    What holds spaces is wrapped first, so that times, types and ids stay whole if there is room.
+    """
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in texts:
+    for row in rows:
         # Text, not str: square brackets in what others chose would be taken for markup
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    boundless = console.options.update_width(MUCH)
+    has_room = Measurement.get(console, boundless, table).minimum <= console.width
+    for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):
+        column.overflow = "fold"
+        column.no_wrap = has_room and not any(" " in cell for cell in cells)
+    return table
 
 
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
