@@ -27,6 +27,17 @@ from projections.registry import PROJECTIONS
 COLUMNS = ("name", "version", "generation", "position", "lag", "blocked")
 DIFFERENCES = ("projection", "table", "key", "what", "columns")
 FACTS = ("state", "names", "generation", "done", "seconds", "rate", "position")
+RUNNING = (
+    "state",
+    "phase",
+    "names",
+    "generation",
+    "done",
+    "total",
+    "seconds",
+    "rate",
+    "secondsLeft",
+)
 LOOK_S: Final = 0.2
 """How often one looks how far a rebuild has come, in seconds."""
 PATH: Final = "/api/projections"
@@ -59,6 +70,7 @@ def list_(url: str | None, json_: bool) -> None:
     if answer["rebuild"] is not None:
         click.echo()
         _print(answer["rebuild"])
+        _print_detail(answer["rebuild"])
 
 
 @projections.command()
@@ -87,8 +99,7 @@ def rebuild(names: Sequence[str], verify: bool, url: str | None, json_: bool) ->
         print_json(done)
     else:
         _print(done)
-    if done["detail"]:
-        click.echo(done["detail"], err=True)
+    _print_detail(done)
     if done["state"] != "done":
         raise SystemExit(UNAVAILABLE if done["state"] == "failed" else FINDINGS)
 
@@ -169,11 +180,17 @@ def _dumped(rebuild: Any) -> Rebuild:
 
 
 def _print(rebuild: Rebuild) -> None:
-    print_facts((name, _rounded(rebuild[name])) for name in FACTS)
+    names = RUNNING if rebuild["state"] == "running" else FACTS
+    print_facts((name, _rounded(rebuild[name])) for name in names)
     if rebuild["differences"]:
         click.echo()
         found = rebuild["differences"]
         print_rows(DIFFERENCES, ([one[name] for name in DIFFERENCES] for one in found))
+
+
+def _print_detail(rebuild: Rebuild) -> None:
+    if rebuild["detail"]:
+        click.echo(rebuild["detail"], err=True)
 
 
 def _rounded(value: Any) -> Any:

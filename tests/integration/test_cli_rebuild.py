@@ -75,6 +75,27 @@ def test_the_list_says_how_far_each_projection_is(env: dict[str, str]) -> None:
     ]
 
 
+def test_the_list_tells_of_the_rebuild_that_runs_and_of_the_one_that_failed(
+    env: dict[str, str],
+) -> None:
+    """How long it will still take; or why it ended, and what to do."""
+    told = {
+        "state": "running", "phase": "reading", "names": ["history"], "generation": 2, "done": 50,
+        "total": 100, "seconds": 2.0, "rate": 25.0, "secondsLeft": 2.0, "position": None,
+        "differences": [], "detail": None,
+    }  # fmt: skip
+    failed = told | {"state": "failed", "detail": "It died. Rebuild again."}
+    answers = [answer(200, {"items": [], "rebuild": one}) for one in (told, failed)]
+    with FaultServer(*answers) as service:
+        remote = env | {"LEDGER_URL": service.url, "LEDGER_TOKEN": READ}
+        runs = run_command("projections", "list", env=remote)
+        assert "phase:                reading" in runs.out
+        assert "secondsLeft:          2.0" in runs.out
+        ended = run_command("projections", "list", env=remote)
+    assert "secondsLeft" not in ended.out
+    assert "It died. Rebuild again." in ended.err
+
+
 def test_a_list_without_views_is_a_list_of_zeros(sqlite_url: str, tmp_path: Path) -> None:
     """And nothing is made for it."""
     open_ledger(sqlite_url).log.close()
