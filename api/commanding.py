@@ -6,19 +6,21 @@ forgotten when the process ends; what another process commands it finds in the v
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from api.worker import Worker
-from ledger.commands import Commands, Executor, Intent, Request, intents
+from ledger.commands import Commands, Executor, Intent, Request, intents, refusal
 from ledger.domain.claim import Statement
 from ledger.domain.connection import fold
 from ledger.domain.errors import LedgerError
 from ledger.domain.orders import Order, unproved_before
-from ledger.domain.status import Status
 from ledger.domain.sweep_events import SweepCompleted
-from ledger.ofauth.errors import ProviderError
+from ledger.ofauth.errors import ProviderError, RateLimited, Unreachable
 from ledger.reconcile.past import passes_before
 from ledger.reconcile.rows import statements_of
 from ledger.recorders.base import Log
@@ -34,6 +36,8 @@ OTHERS_MS: Final = 30_000
 FIRST_WAIT_S: Final = 5.0
 MOST_WAIT_S: Final = 300.0
 """Waits between two attempts, in seconds: the first one, doubled each time up to the longest."""
+MOST_REFUSED_S: Final = 3_600.0
+"""The longest wait after a refusal, in seconds: it takes a person to change what is answered."""
 
 
 def commanded(views: Reads) -> list[str]:
@@ -71,6 +75,20 @@ class _Task:
     attempts: int = field(compare=False, default=0)
     fresh: Request | None = field(compare=False, default=None)
     """Set while the provider has certainly not been called for it."""
+    earliest: float = field(compare=False, default=0.0)
+    """Until then the provider wants to be left alone."""
+
+
+class _Tried(NamedTuple):
+    """What became of one attempt."""
+
+    done: bool = False
+    untouched: bool = False
+    """Whether it certainly did not happen, and nothing must be looked at before the next one."""
+    least: float = 0.0
+    """How long the provider wants to be left alone, in seconds."""
+    most: float = MOST_WAIT_S
+    """The longest wait before the next attempt, in seconds."""
 
 
 class Commanding(Worker):
@@ -99,7 +117,10 @@ class Commanding(Worker):
         self._monotonic = monotonic
         self._tasks: list[_Task] = []
         self._held: set[str] = set()
-        """Connections on which somebody works now, or which wait in `_tasks`."""
+        """Connections on which the thread works now, or which wait in `_tasks`."""
+        self._passing: Counter[str] = Counter()
+        self._deciding = threading.Lock()
+        """Held while it is decided what to do about a connection, and to change `_passing`."""
         self._looked = float("-inf")
 
     def command(
@@ -107,31 +128,34 @@ class Commanding(Worker):
     ) -> Request | None:
         """Have something done; it is durable when this returns. None when it is open already.
 
+        What is open already is tried again at once, unless the provider wants to be left alone.
+
         Raises:
             LedgerBusy, StoreUnavailable: nothing is promised.
         """
-        if any(one.request.order is order for one in self._intents(connection)):
+        found = [one for one in self._intents(connection) if one.request.order is order]
+        if any(not one.may_close for one in found):
             self._take(_Task(self._monotonic(), connection))
             return None
         request = self.record.requested(order, connection, by=by, reason=reason)
-        self._take(_Task(self._monotonic(), connection, fresh=request))
+        self._take(_Task(self._monotonic(), connection, fresh=None if found else request))
         return request
 
-    def hold(self, connection: str) -> bool:
-        """Keep the thread away from a connection, for who calls the provider by himself.
+    @contextmanager
+    def passing(self, connection: str) -> Iterator[None]:
+        """Keep the thread from a connection, for who calls the provider for a request of his own.
 
-        False when the thread works on it already. `release` ends it.
+        The request must be written within: the thread would carry it out too, and not know of a
+        refusal. What it has begun before that is not about the request.
         """
-        with self._changed:
-            if connection in self._held:
-                return False
-            self._held.add(connection)
-            return True
-
-    def release(self, connection: str) -> None:
-        """Let the thread work on a connection again, if anything is open."""
-        with self._changed:
-            self._held.discard(connection)
+        with self._deciding:
+            self._passing[connection] += 1
+        try:
+            yield
+        finally:
+            with self._deciding:
+                self._passing[connection] -= 1
+                self._passing += Counter()  # keeps what is above zero
 
     def work(self) -> None:
         """Work on all that is due now, on this thread: for who does not start one."""
@@ -144,10 +168,19 @@ class Commanding(Worker):
     def _take(self, task: _Task) -> None:
         with self._changed:
             if task.connection in self._held and task.fresh is None:
+                self._hasten(task)
                 return
             self._held.add(task.connection)
             heapq.heappush(self._tasks, task)
             self._changed.notify_all()
+
+    def _hasten(self, task: _Task) -> None:
+        """Let the tasks that wait for a connection be due as early as another would be."""
+        for other in self._tasks:
+            if other.connection == task.connection:
+                other.due = min(other.due, max(task.due, other.earliest))
+        heapq.heapify(self._tasks)
+        self._changed.notify_all()
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
@@ -206,19 +239,23 @@ class Commanding(Worker):
         """Make an attempt, and give the next one; None when nothing more is to be done now."""
         fresh = task.fresh
         try:
-            due = self._due(task)
+            with self._deciding:
+                if task.connection in self._passing:
+                    return self._later(task, fresh=fresh)
+                due = self._due(task)
             fresh = None  # from here on the provider may have done it, whatever can be written down
-            outcomes = [self._attempt(request) for request in due]
+            tried = [self._attempt(request) for request in due]
         except LedgerError as error:
             log.warning("a command could not be worked on: %s", error)
             return self._later(task, fresh=fresh)
         except Exception as error:  # noqa: BLE001 - the other commands must go on
             log.error("a command failed: %s", type(error).__name__)
             return self._later(task, fresh=None)
-        if all(outcome is _DONE for outcome in outcomes):
+        tried = [one for one in tried if not one.done]
+        if not tried:
             return None
-        untouched = all(outcome is _UNTOUCHED for outcome in outcomes)
-        return self._later(task, fresh=task.fresh if untouched else None)
+        untouched = all(one.untouched for one in tried)
+        return self._later(task, *tried, fresh=task.fresh if untouched else None)
 
     def _due(self, task: _Task) -> Sequence[Request]:
         fresh = task.fresh
@@ -230,27 +267,32 @@ class Commanding(Worker):
             return [fresh] if any(one.request.order is fresh.order for one in still_open) else []
         return [one.request for one in still_open if not one.waits_for_sweep]
 
-    def _attempt(self, request: Request) -> str:
+    def _attempt(self, request: Request) -> _Tried:
         provider = self._provider()
         if provider is None:
-            return _UNTOUCHED
+            return _Tried(untouched=True)
         try:
             confirmed = self.record.called(provider, request)
         except ProviderError as error:
             log.warning("a command (%s) was not confirmed: %s", request.order, error)
-            active = self._is_active(request.connection)
-            said = self.record.refused(request, error, active=active)
-            return _OPEN if error.may_have_happened or said is not None else _UNTOUCHED
+            known = fold(request.connection, self._known(request.connection))
+            self.record.refused(request, error, known)
+            told = refusal(error, known) is not None
+            passes = error.may_have_happened or isinstance(error, Unreachable | RateLimited)
+            return _Tried(
+                untouched=not error.may_have_happened and not told,
+                least=error.retry_after or 0.0,
+                most=MOST_WAIT_S if passes else MOST_REFUSED_S,
+            )
         self.record.settled(request, confirmed.answered)
-        return _DONE
+        return _Tried(done=True)
 
-    def _later(self, task: _Task, *, fresh: Request | None) -> _Task:
-        wait = min(FIRST_WAIT_S * 2**task.attempts, MOST_WAIT_S)
-        return _Task(self._monotonic() + wait, task.connection, task.attempts + 1, fresh)
-
-    def _is_active(self, connection: str) -> bool:
-        found = fold(connection, self._known(connection))
-        return found is not None and found.status is Status.ACTIVE
+    def _later(self, task: _Task, *tried: _Tried, fresh: Request | None) -> _Task:
+        now, attempts = self._monotonic(), task.attempts
+        most = min((one.most for one in tried), default=MOST_WAIT_S)
+        earliest = now + max((one.least for one in tried), default=0.0)
+        due = max(now + min(FIRST_WAIT_S * 2**attempts, most), earliest)
+        return _Task(due, task.connection, attempts + 1, fresh, earliest)
 
     def _intents(self, connection: str) -> list[Intent]:
         return intents(connection, self._known(connection), self._newest())
@@ -261,10 +303,3 @@ class Commanding(Worker):
     def _newest(self) -> SweepCompleted | None:
         found = passes_before(self._log).valid
         return None if found is None else found.event
-
-
-_DONE: Final = "done"
-_OPEN: Final = "open"
-"""It may have happened, or the answer told something that must be looked at first."""
-_UNTOUCHED: Final = "untouched"
-"""It certainly did not happen."""

@@ -201,6 +201,7 @@ _ASK_THE_PROVIDER: Final = (
     "The ledger passes on the Connections and Link calls only. Use the provider's own URL "
     "(https://api.ofauth.com) for this one."
 )
+_GOING_ON: Final = "The request is on disk: the ledger goes on with it until it is proved."
 _NO_ROUTE: Final = "No route has this path. `/openapi.json` lists them all."
 
 
@@ -346,6 +347,13 @@ def provider_problem(error: ProviderError) -> Problem:
         wait = ceil(error.retry_after or 1)
         return Problem(PROVIDER_AWAY, str(error), headers={"Retry-After": str(wait)})
     return Problem(PROVIDER_REFUSED, str(error))
+
+
+def going_on(error: ProviderError) -> Problem:
+    """Make the problem of a command that goes on although its call did not give what it is for."""
+    wait = None if error.retry_after is None else {"Retry-After": str(ceil(error.retry_after))}
+    kind = UNKNOWN_OUTCOME if error.may_have_happened else PROVIDER_AWAY
+    return Problem(kind, f"{error} {_GOING_ON}", headers=wait)
 
 
 def unforeseen(error: Exception, request_id: str | None) -> Problem:

@@ -2,30 +2,29 @@
 
 The list is answered from the view. Everything else is passed to the provider every time, with the
 ledger's own key, and its status and body are returned; what it did is recorded as for our own
-routes. Errors have the provider's form.
+routes. Errors have the provider's form. A command whose answer is no confirmation and no refusal is
+answered 503, and goes on as those of our own routes do.
 """
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 from flask import Response, g, request
 from marshmallow import Schema, fields
 
 from api.auth import requires
-from api.errors import NOT_CONFIGURED, Problem, bad_request
+from api.errors import NOT_CONFIGURED, Problem, bad_request, going_on
 from api.linking import risk_of
 from api.pagination import position_headers
 from api.routes import Routes
 from api.schemas import is_storable
 from api.services import Services, services
 from api.times import format_millis
-from ledger.application import Recorded
 from ledger.commands import Request
 from ledger.domain.orders import Order
 from ledger.links import Wish, reason_for
 from ledger.ofauth.client import OFAuthClient
-from ledger.ofauth.errors import ProviderError
+from ledger.ofauth.errors import ProviderError, RateLimited, Unreachable
 from ledger.ofauth.results import Forwarded
 from ledger.ofauth.schemas import MAX_ID, MAX_TEXT
 from projections.answers import ConnectionView
@@ -154,29 +153,29 @@ def _command(order: Order, connection_id: str) -> Response:
     client = _client(use)
     if not is_storable(connection_id) or len(connection_id) > MAX_ID:
         raise bad_request("The connection's id is too long, or holds what no id can hold.")
-    asked = use.commanding.record.requested(order, connection_id, by=g.token_name)
-    return _held(use, connection_id, lambda: _settled(use, asked, _forward(client)))
+    record, by = use.commanding.record, g.token_name
+    with use.commanding.passing(connection_id):
+        asked = record.requested(order, connection_id, by=by, closable=True)
+        forwarded = None
+        try:
+            forwarded = _forward(client)
+            confirmed = forwarded.confirmation()
+        except ProviderError as error:
+            return _unconfirmed(use, asked, forwarded, error)
+        return _returned(forwarded, record.settled(asked, confirmed.answered).position)
 
 
-def _held(use: Services, connection_id: str, act: Callable[[], Response]) -> Response:
-    """Act while the worker, which would call the provider too, keeps away."""
-    held = use.commanding.hold(connection_id)
-    try:
-        return act()
-    finally:
-        if held:
-            use.commanding.release(connection_id)
-
-
-def _settled(use: Services, asked: Request, forwarded: Forwarded) -> Response:
-    record, failed = use.commanding.record, forwarded.failure(names_connection=True)
-    written: Recorded | None
-    if failed is None:
-        written = record.settled(asked, forwarded.answered)
-    else:
-        known = use.questions.latest(asked.connection, now_ms=use.now() // 1000)
-        active = known is not None and known.status == "active"
-        written = record.refused(asked, failed, active=active)
+def _unconfirmed(
+    use: Services, asked: Request, forwarded: Forwarded | None, error: ProviderError
+) -> Response:
+    """Answer that it goes on, or hand on a refusal, which is the end of it."""
+    unasked = forwarded is None and isinstance(error, Unreachable | RateLimited)
+    if unasked or error.may_have_happened:
+        raise going_on(error)
+    known = use.questions.latest(asked.connection, now_ms=use.now() // 1000)
+    written = use.commanding.record.refused(asked, error, known)
+    if forwarded is None:
+        raise error
     return _returned(forwarded, asked.position if written is None else written.position)
 
 

@@ -4,6 +4,9 @@ What is asked for is durable before the provider is called. What the provider an
 as a claim; what it did not answer stays open, and whoever looks later decides from the log alone
 whether to call again (`Intent`). Deleting may be called again at any time, because it cannot happen
 twice. Ending a session may not: the creator could have logged in again meanwhile.
+
+A refusal is no outcome: what is commanded goes on until it is proved. Only of a request that is
+`closable` it is the end, because who asked is told of the refusal, and must not find it done later.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +51,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command that is durable."""
+    """A command that is durable, as who calls the provider for it has it."""
 
     order: Order
     connection: str = field(repr=False)
@@ -58,6 +61,20 @@ class Request:
     """Milliseconds since the epoch, UTC."""
     position: int | None
     """Of the request in the log; None when it was not written just now."""
+    closable: bool = False
+    """Whether a refusal of this call ends it."""
+
+
+class Known(Protocol):
+    """What is known of a connection before a call about it."""
+
+    @property
+    def status(self) -> str | None:
+        """Its status."""
+
+    @property
+    def expiry_suspected_at(self) -> int | None:
+        """Since when its session is suspected to have ended; None when nothing suspects it."""
 
 
 class Commands:
@@ -79,18 +96,28 @@ class Commands:
         self._entropy = entropy
 
     def requested(
-        self, order: Order, connection: str, *, by: str, reason: str | None = None
+        self,
+        order: Order,
+        connection: str,
+        *,
+        by: str,
+        reason: str | None = None,
+        closable: bool = False,
     ) -> Request:
         """Write down what is wanted, before anybody is asked."""
         evidence, now = self.new_evidence(), self._now_ms()
+        fields = {"requestedBy": by}
+        if closable:
+            fields["command"] = evidence
         claim = Claim(
             connection_id=connection,
             kind=_REQUESTED[order],
             k=now,
-            fields={"requestedBy": by},
+            fields=fields,
             personal={} if reason is None else {"reason": reason},
         )
-        return Request(order, connection, evidence, now, self._noted(claim, evidence).position)
+        position = self._noted(claim, evidence).position
+        return Request(order, connection, evidence, now, position, closable)
 
     def called(self, executor: Executor, request: Request) -> Confirmed:
         """Call the provider, once; raises what the executor raises."""
@@ -105,18 +132,29 @@ class Commands:
         claim = Claim(connection_id=request.connection, kind=kind, k=k, status=status)
         return self._noted(claim, request.evidence)
 
-    def refused(self, request: Request, error: ProviderError, *, active: bool) -> Recorded | None:
-        """Write down what a refusal says of the connection; None when it says nothing.
+    def refused(
+        self, request: Request, error: ProviderError, known: Known | None
+    ) -> Recorded | None:
+        """Write down what a refusal says of the connection, and that it closes a closable request.
 
-        `active` tells whether the connection is taken to be active: then a 401 about its session
-        is a suspicion.
+        None when there is nothing to say: it says nothing of the connection, or a suspicion that
+        holds already.
         """
-        kind = refusal(error, active=active)
-        if kind is None:
+        kind, closes = refusal(error, known), request.closable and not error.may_have_happened
+        if kind is Kind.EXPIRY_SUSPECTED and known and known.expiry_suspected_at is not None:
+            kind = None
+        if kind is None and not closes:
             return None
+        fields: dict[str, str | int] = {"closes": request.evidence} if closes else {}
+        if closes and error.status is not None:
+            fields["httpStatus"] = error.status
         answered = self._now_ms() if error.answered is None else error.answered
-        k = not_before(request.requested_at, answered)
-        claim = Claim(connection_id=request.connection, kind=kind, k=k)
+        claim = Claim(
+            connection_id=request.connection,
+            kind=kind or Kind.REFUSED,
+            k=not_before(request.requested_at, answered),
+            fields=fields,
+        )
         return self._noted(claim, request.evidence)
 
     def new_evidence(self) -> str:
@@ -128,10 +166,14 @@ class Commands:
         return self._write(noted)
 
 
-def refusal(error: ProviderError, *, active: bool) -> Kind | None:
-    """Name what a refusal notes of a connection: a 404 and a 401 about it do, others do not."""
+def refusal(error: ProviderError, known: Known | None) -> Kind | None:
+    """Name what a refusal tells of a connection; None for nothing.
+
+    A 404 about it does, and a 401 about the session of one that is taken to be active.
+    """
     if isinstance(error, ConnectionGone):
         return Kind.NOT_FOUND
+    active = known is not None and known.status == Status.ACTIVE
     return Kind.EXPIRY_SUSPECTED if isinstance(error, NoSession) and active else None
 
 
@@ -142,6 +184,8 @@ class Intent:
     request: Request
     waits_for_sweep: bool
     """Whether a valid pass must tell something before the provider may be called again."""
+    may_close: bool
+    """Whether a refusal may end it: somebody else may be calling the provider for it."""
 
 
 def intents(
@@ -156,12 +200,17 @@ def intents(
         return []
     found = []
     for order, asked_at in open_orders(connection).items():
-        kind = _REQUESTED[order]
-        asked = max((s for s in known if s.claim.kind is kind), key=lambda s: s.claim.order)
+        asked = _asked(known, _REQUESTED[order], asked_at)
         request = Request(order, connection_id, asked.evidence.stream, asked_at, None)
         waits = _waits(connection, order, asked_at, newest_pass)
-        found.append(Intent(request, waits))
+        found.append(Intent(request, waits, "command" in asked.claim.fields))
     return found
+
+
+def _asked(known: Sequence[Statement], kind: Kind, at: int) -> Statement:
+    """Give a request of this time; of several, one that goes on whatever is answered."""
+    found = [s for s in known if s.claim.kind is kind and s.claim.k == at]
+    return min(found, key=lambda s: ("command" in s.claim.fields, s.claim.order))
 
 
 def _waits(

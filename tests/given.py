@@ -125,30 +125,39 @@ def missing(*, at: int = 0, since: int = 0) -> Claim:
     return said(Kind.MISSING, at, None, fields)
 
 
-def not_found(*, at: int = 0) -> Claim:
+def not_found(*, at: int = 0, **closing: str) -> Claim:
     """A note: the provider does not know it."""
-    return said(Kind.NOT_FOUND, at, None, {})
+    return said(Kind.NOT_FOUND, at, None, closing)
 
 
-def delete_requested(*, at: int = 0, by: str = "ops", reason: str | None = None) -> Claim:
+def refused(*, at: int = 0, closes: str) -> Claim:
+    """A note: the provider refused the command of this name."""
+    return said(Kind.REFUSED, at, None, {"closes": closes})
+
+
+def delete_requested(
+    *, at: int = 0, by: str = "ops", reason: str | None = None, **named: str
+) -> Claim:
     """A note: we were asked to delete it."""
-    return requested(Kind.DELETE_REQUESTED, at, by, reason)
+    return requested(Kind.DELETE_REQUESTED, at, by, reason, **named)
 
 
-def invalidate_requested(*, at: int = 0, by: str = "ops", reason: str | None = None) -> Claim:
+def invalidate_requested(
+    *, at: int = 0, by: str = "ops", reason: str | None = None, **named: str
+) -> Claim:
     """A note: we were asked to end its session."""
-    return requested(Kind.INVALIDATE_REQUESTED, at, by, reason)
+    return requested(Kind.INVALIDATE_REQUESTED, at, by, reason, **named)
 
 
-def requested(kind: Kind, at: int, by: str, reason: str | None) -> Claim:
-    """A note of a request of our own."""
-    note = said(kind, at, None, {"requestedBy": by})
+def requested(kind: Kind, at: int, by: str, reason: str | None, **named: str) -> Claim:
+    """A note of a request of our own; with the name of its `command` a refusal may close it."""
+    note = said(kind, at, None, {"requestedBy": by, **named})
     return replace(note, personal={} if reason is None else {"reason": reason}).identified()
 
 
-def expiry_suspected(*, at: int = 0) -> Claim:
+def expiry_suspected(*, at: int = 0, **closing: str) -> Claim:
     """A note: a call was refused for want of a session."""
-    return said(Kind.EXPIRY_SUSPECTED, at, None, {})
+    return said(Kind.EXPIRY_SUSPECTED, at, None, closing)
 
 
 def forked(*, at: int = 0, **side: str) -> Claim:

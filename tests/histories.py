@@ -105,10 +105,16 @@ class _Teller:
     def command(self) -> Iterator[Statement]:
         """A request of our own, and perhaps what the provider answered, in its whole seconds."""
         kind = self.random.choice((Kind.DELETE_REQUESTED, Kind.INVALIDATE_REQUESTED))
-        asked = self.instant()
-        yield self.commanded(kind, asked, requestedBy=self.random.choice(("ops", "billing")))
+        asked, named = self.instant(), f"command:{len(self.told)}"
+        closable = {"command": named} if self.chance(0.4) else {}
+        by = self.random.choice(("ops", "billing"))
+        yield self.commanded(kind, asked, requestedBy=by, **closable)
         waited = self.random.choice((-1_500, 0, 1_000, 9 * MINUTE, 11 * MINUTE))
         answered = (asked + waited) // 1_000 * 1_000
+        if closable and self.chance(0.6):
+            refusal = self.random.choice((Kind.REFUSED, Kind.NOT_FOUND, Kind.EXPIRY_SUSPECTED))
+            yield self.commanded(refusal, answered, closes=named)
+            return
         outcome = self.random.choice((Kind.INVALIDATED, Kind.DELETE_CONFIRMED, Kind.EXPIRED, None))
         if outcome is not None:
             status = Status.DELETED if outcome is Kind.DELETE_CONFIRMED else Status.EXPIRED

@@ -22,6 +22,7 @@ NOTES = {
     "command.delete_requested": "connection.deletion_requested",
     "command.invalidate_requested": "connection.invalidation_requested",
     "command.expiry_suspected": "connection.expiry_suspected",
+    "command.refused": "connection.confirmed",
     "link.forked": "connection.forked",
 }
 REQUESTS = {"command.delete_requested": "delete", "command.invalidate_requested": "invalidate"}
@@ -230,7 +231,13 @@ def notes(claims: Sequence[Claim]) -> dict[str, Any]:
         and len(spoken(claims[:i])) == len(spoken(claims))
     ]
     forks = [dict(c.fields) for c in claims if c.kind.value == "link.forked"]
-    asked = {kind: [c.k for c in claims if c.kind.value == kind] for kind in REQUESTS}
+    closed = [c.fields["closes"] for c in claims if is_note(c) and "closes" in c.fields]
+    asked = {
+        kind: [
+            c.k for c in claims if c.kind.value == kind and c.fields.get("command") not in closed
+        ]
+        for kind in REQUESTS
+    }
     return {
         "missingSince": None if absent is None else absent.fields["missingSince"],
         "lastListedAt": None if absent is None else absent.fields["lastListedAt"],

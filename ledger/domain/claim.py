@@ -23,10 +23,11 @@ STAYS: Final = frozenset(
     {
         *("clientReferenceId", "createdAt", "updatedAt", "expiredAt", "lastCheckedAt", "imported"),
         *("missingSince", "lastListedAt", "requestedBy", "predecessorId", "successorId", "linkId"),
+        *("command", "closes", "httpStatus"),
     }
 )
-"""Fields that rest in the event for ever: references, ids, times, a truth, and who asked. All
-others can be erased, because they hold text of others' choosing."""
+"""Fields that rest in the event for ever: references, ids, times, a truth, a number, who asked, and
+our own names of commands. All others can be erased, because they hold text of others' choosing."""
 ERASED: Final = "erased"
 """The flag of a claim whose personal part was erased after it was recorded."""
 
@@ -61,11 +62,15 @@ class Kind(StrEnum):
     NOT_FOUND = "command.not_found"
     """A note: the provider answered a call that names the connection with `RESOURCE_NOT_FOUND`."""
     DELETE_REQUESTED = "command.delete_requested"
-    """A note: we were asked to delete it (`requestedBy`, and the reason as personal)."""
+    """A note: we were asked to delete it (`requestedBy`, and the reason as personal). With a
+    `command` a refusal may close it: a note of the answer that `closes` the command of this name,
+    and tells its `httpStatus`."""
     INVALIDATE_REQUESTED = "command.invalidate_requested"
-    """A note: we were asked to end its session (`requestedBy`, and the reason as personal)."""
+    """A note: we were asked to end its session; with the same fields."""
     EXPIRY_SUSPECTED = "command.expiry_suspected"
     """A note: the provider answered a call that names it with a 401 about its session."""
+    REFUSED = "command.refused"
+    """A note: the provider refused what we were asked to have done, in another way."""
     FORKED = "link.forked"
     """A note: a Link session for one connection ended in another (`linkId`, and `successorId` in
     the one that was meant, `predecessorId` in the one that came of it)."""
@@ -105,7 +110,7 @@ _BEGINS: Final = frozenset({Kind.CREATED, Kind.BIRTH})
 NOTES: Final = frozenset(
     {
         *(Kind.MISSING, Kind.NOT_FOUND, Kind.DELETE_REQUESTED, Kind.INVALIDATE_REQUESTED),
-        *(Kind.EXPIRY_SUSPECTED, Kind.FORKED),
+        *(Kind.EXPIRY_SUSPECTED, Kind.REFUSED, Kind.FORKED),
     }
 )
 """The kinds of notes."""

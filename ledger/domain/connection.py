@@ -266,7 +266,7 @@ class _Walk:
             deleted_at=self.deleted_at,
             flags=tuple(sorted(flags)),
             steps=tuple(self._with_causes(self._with_clients())),
-            **({} if self.notes is None else self.notes.held),
+            **({} if self.notes is None else self.notes.result()),
         )
 
     def _ambiguous(self) -> bool:

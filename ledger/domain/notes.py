@@ -23,6 +23,7 @@ NAMES: Final[Mapping[Kind, str]] = {
     Kind.DELETE_REQUESTED: "connection.deletion_requested",
     Kind.INVALIDATE_REQUESTED: "connection.invalidation_requested",
     Kind.EXPIRY_SUSPECTED: "connection.expiry_suspected",
+    Kind.REFUSED: "connection.confirmed",
     Kind.FORKED: "connection.forked",
 }
 """How the event of a note is called, whatever came before it."""
@@ -31,6 +32,10 @@ REQUESTS: Final[Mapping[Kind, str]] = {
     Kind.INVALIDATE_REQUESTED: "invalidate",
 }
 """The notes that are requests of our own, by what was requested."""
+_ASKED_AT: Final[Mapping[Kind, str]] = {
+    Kind.DELETE_REQUESTED: "deletion_requested_at",
+    Kind.INVALIDATE_REQUESTED: "invalidation_requested_at",
+}
 
 
 class Cause(NamedTuple):
@@ -55,9 +60,9 @@ class Notes:
     not_found_at: int | None = None
     """When the provider last answered that it does not know it, if nothing was stated since."""
     deletion_requested_at: int | None = None
-    """When we were last asked to delete it; stays after the deletion."""
+    """When we were last asked to delete it, and not refused; stays after the deletion."""
     invalidation_requested_at: int | None = None
-    """When we were last asked to end its session; stays afterwards."""
+    """When we were last asked to end its session, and not refused; stays afterwards."""
     expiry_suspected_at: int | None = None
     """Since when its session is suspected to have ended, if no status was stated since."""
     predecessor_id: str | None = None
@@ -71,8 +76,9 @@ class Notebook:
 
     def __init__(self) -> None:
         self.held: dict[str, Any] = {}
-        """The members of `Notes` that are not None."""
+        """The members of `Notes` that are not None, but for the requests."""
         self._requests: list[Claim] = []
+        self._closed: set[str] = set()
 
     @property
     def missing(self) -> bool:
@@ -82,17 +88,15 @@ class Notebook:
     def take(self, note: Claim, status: Status | None) -> None:
         """Take down the next note; `status` is that of the connection at this place."""
         held, carried, gone = self.held, note.fields, status is Status.DELETED
+        if "closes" in carried:
+            self._closed.add(carried["closes"])
         match note.kind:
             case Kind.MISSING if not gone:
                 held["missing_since"] = carried.get("missingSince", note.k)
                 held["last_listed_at"] = carried.get("lastListedAt")
             case Kind.NOT_FOUND if not gone:
                 held["not_found_at"] = note.k
-            case Kind.DELETE_REQUESTED:
-                held["deletion_requested_at"] = note.k
-                self._requests.append(note)
-            case Kind.INVALIDATE_REQUESTED:
-                held["invalidation_requested_at"] = note.k
+            case Kind.DELETE_REQUESTED | Kind.INVALIDATE_REQUESTED:
                 self._requests.append(note)
             case Kind.EXPIRY_SUSPECTED if status is Status.ACTIVE:
                 held.setdefault("expiry_suspected_at", note.k)
@@ -108,6 +112,14 @@ class Notebook:
             self.held.pop(name, None)
         if status is not None:
             self.held.pop("expiry_suspected_at", None)
+
+    def result(self) -> dict[str, Any]:
+        """Give the members of `Notes` that are not None after the last claim.
+
+        By the provider's clock a refusal may stand before the request that it closes.
+        """
+        standing = (one for one in self._requests if one.fields.get("command") not in self._closed)
+        return self.held | {_ASKED_AT[request.kind]: request.k for request in standing}
 
     def cause(self, k: int) -> Cause | None:
         """Give the newest request of our own that an expiry at `k` may be the effect of."""

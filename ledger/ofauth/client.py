@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import MaxRetryError
 from urllib3.util import Retry
 
@@ -264,5 +265,8 @@ def _forwarded(answer: Answer) -> Forwarded:
         if name.title() in HANDED_ON or name.lower().startswith(_RATE_LIMITS)
     }
     return Forwarded(
-        status=answer.status, headers=headers, body=answer.body, answered=answer.answered
+        status=answer.status,
+        headers=CaseInsensitiveDict(headers),
+        body=answer.body,
+        answered=answer.answered,
     )

@@ -65,7 +65,7 @@ class Forwarded:
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    """Those that may be handed on: content type, rate limits and `Retry-After`."""
+    """Those that may be handed on: content type, rate limits and `Retry-After`; in any case."""
     body: bytes = field(repr=False)
     answered: int
     """When the provider answered, milliseconds since the epoch, UTC."""
@@ -76,6 +76,17 @@ class Forwarded:
         `names_connection` tells whether the call named a connection.
         """
         return failure(self._answer(), names_connection=names_connection)
+
+    def confirmation(self) -> Confirmed:
+        """Read that a command about one connection was done.
+
+        Raises:
+            ProviderError: it says something else, or cannot be read.
+        """
+        failed = self.failure(names_connection=True)
+        if failed is not None:
+            raise failed
+        return read_confirmation(self._answer())
 
     def link(self) -> LinkStarted:
         """Read the beginning of a Link session.

@@ -25,7 +25,10 @@ _FIXED: Final = {
     "connection.forked": "A Link session for one connection ended in another.",
     "connection.expiry_suspected": "A call was refused for want of a session: it may have ended.",
 }
-_NOT_FOUND: Final = "The provider answered that it does not know the connection."
+_NOTES: Final = {
+    Kind.NOT_FOUND.value: "The provider answered that it does not know the connection.",
+    Kind.REFUSED.value: "The provider refused what was requested; the request is closed.",
+}
 
 
 def summary(
@@ -38,8 +41,8 @@ def summary(
     state = STATUS_WORDS[status]
     if name in _FIXED:
         return _FIXED[name]
-    if note == Kind.NOT_FOUND:
-        return _NOT_FOUND
+    if note in _NOTES:
+        return _NOTES[note]
     if name == "connection.reappeared":
         after = " after its deletion" if "status" in changed else ""
         return f"The provider lists the connection again{after}."

@@ -29,7 +29,8 @@ PASSES = 10
 class Commanded:
     """A service and one connection, about which something is commanded."""
 
-    def __init__(self, world: World, step: str, where: str) -> None:
+    def __init__(self, world: World, step: str, where: str, *, gone: bool = True) -> None:
+        """Let the service be killed at a step; `gone` says how a refusal comes about."""
         self.world = world
         world.service.environment["COMMANDS_AT_ONCE"] = "yes"
         world.service.start(stop_at=f"ledger.commands:Commands.{step}", where=where)
@@ -38,7 +39,7 @@ class Commanded:
         self.id = str(world.provider.create(Details(client_reference_id="mia"))["id"])
         world.provider.quiesce()
         world.provider.set_faults({"drop": 1})
-        if step == "refused":
+        if step == "refused" and gone:
             world.provider.act(self.id, Action.DISCONNECT)
 
     def live_again(self) -> None:
@@ -82,6 +83,26 @@ def test_a_deletion_survives_a_kill(sqlite_url: str, tmp_path: Path, step: str, 
             made.ask("DELETE", f"/api/connections/{one.id}", json={})
         until(lambda: one.swept(lambda state: state["status"] == "deleted"))
         assert one.effects()["deleted"] == ({} if step == "refused" else {one.id: 1})
+        assert made.service.stop() == 0
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_refusal_through_the_drop_in_survives_a_kill(
+    sqlite_url: str, tmp_path: Path, where: str
+) -> None:
+    """Its caller was told nothing: it goes on, unless the log says already that it is over."""
+    with world(sqlite_url, tmp_path) as made:
+        one = Commanded(made, "refused", where, gone=False)
+        made.provider.set_faults({"http403": 1})
+        assert made.ask("DELETE", f"/v2/connections/{one.id}") is None
+        made.provider.set_faults({})
+        one.live_again()
+        if where == "before":
+            until(lambda: one.state()["status"] == "deleted")
+        passes = one.passes()
+        until(lambda: one.swept(lambda _: one.passes() >= passes + 2))
+        assert one.effects()["deleted"] == ({one.id: 1} if where == "before" else {})
+        assert (one.state()["deletionRequestedAt"] is None) == (where == "after")
         assert made.service.stop() == 0
 
 

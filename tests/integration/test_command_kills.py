@@ -17,7 +17,7 @@ from ledger.commands import STEPS, Commands, intents
 from ledger.domain.connection import Connection, fold
 from ledger.domain.orders import Order
 from ledger.domain.status import Status
-from ledger.ofauth.errors import ConnectionGone, Unreachable
+from ledger.ofauth.errors import ConnectionGone, Forbidden, Unreachable
 from ledger.ofauth.results import Confirmed
 from ledger.reconcile.rows import statements_of
 from tests.builders import delivery, open_ledger, webhook
@@ -113,7 +113,7 @@ def run_once(ledger: Ledger, provider: Provider, order: Order, step: str, moment
         try:
             confirmed = dying.called(provider, request)
         except ConnectionGone as error:
-            dying.refused(request, error, active=True)
+            dying.refused(request, error, known(ledger))
         else:
             dying.settled(request, confirmed.answered)
 
@@ -184,6 +184,27 @@ def test_an_ended_session_cut_at_any_step_is_not_ended_twice(
     ]
     asked = known(ledger).invalidation_requested_at is not None
     assert open_now == ([True] if asked and known(ledger).status is Status.ACTIVE else [])
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("order", Order)
+def test_a_refusal_that_is_not_written_down_is_none(
+    ledger: Ledger, order: Order, moment: str
+) -> None:
+    """Who asked has no answer, so it goes on; once it is written down it is over for good."""
+    provider = Provider()
+    dying = Dying(lambda noted: ledger.record([noted])[0], "refused", moment)
+    request = dying.requested(order, ID, by="old", closable=True)
+    with pytest.raises(Dead):
+        dying.refused(request, Forbidden(status=403, answered=now_ms()), known(ledger))
+    left = [one.request.order for one in intents(ID, statements_of(ledger.log, [ID])[ID], None)]
+    assert left == ([order] if moment == "before" else [])
+    looked: list[int] = []
+    done = moment == "before" and order is Order.DELETE
+    work_on(ledger, provider, lambda: looked.append(1) or len(looked) > 20)  # type: ignore[func-returns-value]
+    if done:
+        work_on(ledger, provider, lambda: not known(ledger).live)
+    assert sum(provider.effects.values()) == done
 
 
 def test_a_lost_answer_is_asked_for_again_only_where_that_is_harmless(ledger: Ledger) -> None:

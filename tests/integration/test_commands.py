@@ -169,7 +169,7 @@ def test_a_session_that_ended_by_itself_meanwhile_is_not_ended_again(serving: Co
         serving.provider.act(id, action)
         serving.tell(kind, id, at=now_ms(), status=status)
     serving.provider.set_faults({})
-    until(lambda: serving.service.services.commanding.hold(id))
+    until(lambda: id not in serving.service.services.commanding._held)
     assert serving.effects()["invalidated"] == {}
     assert serving.state(id)["status"] == "active"
 

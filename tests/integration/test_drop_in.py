@@ -152,6 +152,24 @@ def test_an_unknown_outcome_is_503_while_retries_go_on(between: Between, fault: 
     until(lambda: {"deleted", "confirmed"} & set(between.types(id)) != set())
 
 
+@pytest.mark.usefixtures("_quick")
+def test_what_the_provider_refuses_is_over(
+    between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not open in the views, after a rebuild either, and is never done."""
+    monkeypatch.setattr("ledger.domain.orders.UNPROVED_AFTER_MS", -1)
+    id = between.connect()
+    between.provider.set_faults({"http403": 1})
+    assert between.v2("DELETE", f"/v2/connections/{id}").status_code == 403
+    between.provider.set_faults({})
+    assert between.types(id) == ["created", "deletion_requested", "confirmed"]
+    assert between.rebuild(verify=True)["differences"] == []
+    state = between.read(f"/api/connections/{id}")
+    assert (state["deletionRequestedAt"], state["flags"]) == (None, [])
+    assert list(between.service.services.commanding._commanded()) == []
+    assert between.effects()["deleted"] == {}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "token", "status", "kind"),
     [

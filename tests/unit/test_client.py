@@ -345,6 +345,21 @@ def test_a_forwarded_call_gives_the_answer_as_it_is() -> None:
     assert (second.status, second.body, second.answered) == (502, b"<html>", NOW)
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+def test_a_forwarded_confirmation_is_read_as_one_of_our_own(name: str) -> None:
+    """Plain text confirms, a page does not, however the header is spelled."""
+    plain, page = (
+        answer(200, b"OK", kind=None, **{name: kind}) for kind in ("text/plain", "text/html")
+    )
+    with FaultServer(plain, page) as provider, asking(provider.url) as client:
+        done, other = (
+            client.forward("DELETE", "/v2/connections/conn_1", query={}) for _ in range(2)
+        )
+    assert done.confirmation().answered == done.answered
+    with pytest.raises(UnreadableAnswer):
+        other.confirmation()
+
+
 def test_a_forwarded_redirect_is_an_error() -> None:
     """The caller's program would follow it, with its own token."""
     moved = answer(307, b"", Location="https://elsewhere.example/")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from ledger.domain.errors import EventTooNew, UnknownEventType, UnreadableEvent
-from ledger.domain.events import TYPES, Event
+from ledger.domain.events import TYPES, ConnectionConfirmed, Event
 from ledger.recorders import codec
 from ledger.recorders.base import StoredRow
 from ledger.recorders.codec import to_event, to_row
+from tests.given import as_statement, delete_requested, refused
 
 ASSET = Path(__file__).parents[1] / "assets" / "events.jsonl"
 SALT = b"salt"
@@ -61,6 +62,14 @@ def test_every_stored_form_is_read(stored: dict[str, Any]) -> None:
     if form(stored)[1] == event.VERSION:
         again = to_row(stored["stream"], 1, event, salt=SALT)
         assert (again.state, again.payload) == (row(stored).state, row(stored).payload)
+
+
+def test_what_closes_a_request_cannot_be_erased() -> None:
+    """Or the request would be open again."""
+    asked, answer = delete_requested(command="command:1"), refused(closes="command:1")
+    for claim in (asked, replace(answer, fields={**answer.fields, "httpStatus": 403})):
+        stored = to_row("connection:1", 1, ConnectionConfirmed(statement=as_statement(claim)))
+        assert stored.payload is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
 """Notes, one rule after the other: what they do to a view, and what puts an end to them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from ledger.domain.claim import ERASED, NOTES, Claim, not_before
 from ledger.domain.notes import NAMES, Cause
+from ledger.domain.orders import Order, open_orders
 from ledger.domain.status import Status
 from tests.given import (
     MINUTE,
@@ -28,6 +30,7 @@ from tests.given import (
     missing,
     names,
     not_found,
+    refused,
     row,
     updated,
     view,
@@ -40,6 +43,7 @@ EVERY_NOTE = [
     (delete_requested(), "deletion_requested"),
     (invalidate_requested(), "invalidation_requested"),
     (expiry_suspected(), "expiry_suspected"),
+    (refused(closes="command:1"), "confirmed"),
     (forked(successorId="conn_2"), "forked"),
 ]
 
@@ -172,6 +176,40 @@ class TestRequests:
         )
         assert known.deletion_requested_at == NOON + 2
         assert known.invalidation_requested_at == NOON + 3
+
+    @pytest.mark.parametrize("at", [-MINUTE, 1, MINUTE])
+    @pytest.mark.parametrize("refusal", [refused, not_found, expiry_suspected])
+    def test_a_refusal_closes_the_request_that_it_names(
+        self, refusal: Callable[..., Claim], at: int
+    ) -> None:
+        """Whatever else the answer says, and where the provider's clock puts it."""
+        answer = refusal(at=at, closes="command:1")
+        for asked in (
+            delete_requested(command="command:1"),
+            invalidate_requested(command="command:1"),
+        ):
+            known = view(created(at=-2 * MINUTE), asked, answer)
+            assert known.deletion_requested_at is known.invalidation_requested_at is None
+            assert open_orders(known) == {}
+
+    def test_other_requests_stay_open(self) -> None:
+        """Those before it and after it, of the same moment, and those that nothing closes."""
+        known = view(
+            created(),
+            delete_requested(at=1, command="command:1"),
+            delete_requested(at=2, command="command:2"),
+            delete_requested(at=2, command="command:3"),
+            delete_requested(at=3, command="command:4"),
+            invalidate_requested(at=4),
+            *(refused(at=5, closes=f"command:{number}") for number in (3, 4)),
+        )
+        assert open_orders(known) == {Order.DELETE: NOON + 2, Order.INVALIDATE: NOON + 4}
+
+    def test_what_was_refused_may_have_caused_an_expiry_all_the_same(self) -> None:
+        """A 401 about the session can hide that it was ended."""
+        asked, answer = invalidate_requested(command="c"), expiry_suspected(at=1, closes="c")
+        *_, step = view(created(at=-1), asked, answer, expired(at=2)).steps
+        assert step.cause == Cause("invalidate", "ops", NOON)
 
     def test_a_confirmed_invalidation_expires(self) -> None:
         """Whatever name an expiry would have there."""

@@ -28,6 +28,7 @@ from tests.given import (
     invalidate_requested,
     missing,
     not_found,
+    refused,
     row,
     stamped,
     swept,
@@ -224,6 +225,7 @@ def test_every_name_has_a_sentence_without_ids() -> None:
         invalidate_requested(at=42 * MINUTE),
         forked(at=43 * MINUTE, successorId="conn_2"),
         expiry_suspected(at=44 * MINUTE),
+        refused(at=44 * MINUTE + 1, closes="command:1"),
         not_found(at=45 * MINUTE),
         row(at=50 * MINUTE, answered=50 * MINUTE),
     )
@@ -242,8 +244,10 @@ def test_every_name_has_a_sentence_without_ids() -> None:
         "forked",
         "expiry_suspected",
         "confirmed",
+        "confirmed",
         "reappeared",
     ]
+    assert found[-3].summary == "The provider refused what was requested; the request is closed."
     assert found[-2].summary == "The provider answered that it does not know the connection."
     assert found[7].summary == "The provider lists the connection again after its deletion."
     assert found[-1].summary == "The provider lists the connection again."
