@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -105,19 +105,21 @@ def _rare(story: Story) -> dict[str, int]:
     }
 
 
-def take(seeds: Iterable[int], folder: Path) -> Census:
-    """Let histories happen, each with a log of its own in `folder`."""
+def take(seeds: Iterable[int], folder: Path, drawn: Callable[[Random], Plan] = draw) -> Census:
+    """Let histories happen, each with a log of its own in `folder`; `drawn` draws their plans."""
     folder.mkdir(exist_ok=True)
-    return take_at(seeds, (f"sqlite:///{folder}/{number}.db" for number in count()))
+    return take_at(seeds, (f"sqlite:///{folder}/{number}.db" for number in count()), drawn)
 
 
-def take_at(seeds: Iterable[int], urls: Iterator[str]) -> Census:
+def take_at(
+    seeds: Iterable[int], urls: Iterator[str], drawn: Callable[[Random], Plan] = draw
+) -> Census:
     """Let histories happen, each with the next log."""
     census = Census()
     logging.disable(logging.CRITICAL)  # thousands of warnings, each of which is meant
     try:
         for seed in seeds:
-            plan = draw(Random(f"plan {seed}"))
+            plan = drawn(Random(f"plan {seed}"))
             story = run(plan, seed, next(urls))
             census.add(seed, story)
             story.subject.close()

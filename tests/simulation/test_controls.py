@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from unittest.mock import patch
 
 import pytest
 
 from tests.simulation.census import take
+from tests.simulation.plan import Plan, draw
 
 HISTORIES, AT_ONCE = 300, 20
 """In how many histories it must show, and after how many it is looked for."""
+DISORDER = ("listShift", "listMove")
+"""Faults with which nobody can know that he was shown everything."""
 
 
 def one_miss_is_a_deletion() -> AbstractContextManager[object]:
@@ -28,24 +33,45 @@ def rows_are_as_old_as_their_change() -> AbstractContextManager[object]:
     return patch("ledger.ofauth.rows.LAG_MS", 10**15)
 
 
+def crowded(random: Random) -> Plan:
+    """Draw a plan with a list of many pages, of which rows vanish while it is read."""
+    plan = draw(random)
+    orderly = {name: value for name, value in plan.faults.items() if name not in DISORDER}
+    return replace(
+        plan,
+        connections=13,
+        disturb=0.2,
+        manner={**plan.manner, "mostLimit": 4, "cacheSeconds": 0},
+        faults={**orderly, "listRemove": 0.2},
+    )
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "drawn", "said"),
     [
-        (one_miss_is_a_deletion, "existed and was called deleted"),
-        (pages_do_not_overlap, "was listed and called absent"),
-        (rows_are_as_old_as_their_change, "status is"),
+        (one_miss_is_a_deletion, draw, "existed and was called deleted"),
+        (pages_do_not_overlap, crowded, "was listed and called absent"),
+        (rows_are_as_old_as_their_change, draw, "status is"),
     ],
 )
 def test_a_rule_that_is_taken_away_is_missed(
-    fault: Callable[[], AbstractContextManager[object]], said: str, memory_path: Path
+    fault: Callable[[], AbstractContextManager[object]],
+    drawn: Callable[[Random], Plan],
+    said: str,
+    memory_path: Path,
 ) -> None:
     """The simulation fails, and says why."""
     with fault():
-        assert any(said in wrong for wrong in _found(memory_path))
+        assert any(said in wrong for wrong in _found(memory_path, drawn))
 
 
-def _found(folder: Path) -> Iterator[str]:
+def test_nothing_is_wrong_where_the_list_moves_most(memory_path: Path) -> None:
+    """The histories that show a missing overlap are good ones with it."""
+    assert take(range(AT_ONCE), memory_path / "crowded", crowded).wrong == []
+
+
+def _found(folder: Path, drawn: Callable[[Random], Plan]) -> Iterator[str]:
     """Give what goes wrong, some histories at a time."""
     for first in range(0, HISTORIES, AT_ONCE):
-        yield from take(range(first, first + AT_ONCE), folder / str(first)).wrong
+        yield from take(range(first, first + AT_ONCE), folder / str(first), drawn).wrong
