@@ -74,6 +74,8 @@ class Loop:
             self._ask(fd)
             if one is self._server:
                 self._ask_all()
+            elif fd not in self._map and self._server in self._asleep:
+                self._ask(self._server._fileno)  # there is room for another connection
 
     def close(self) -> None:
         """Wait for nothing any more."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from waitress import wasyncore
+from waitress.server import BaseWSGIServer
 
 from api.server import Server
 from api.server_loop import Loop
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LARGE = 3_000_000
 """Bytes: more than the buffers of a socket hold."""
+OWN = 2
+"""How many of the sockets that waitress counts are its own."""
 
 
 def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -133,6 +136,39 @@ def test_a_sender_that_goes_away_harms_nobody() -> None:
             leave.set()
             ask(connection, "/still")
             assert answers(connection, 1) == [b"/still"]
+
+
+@pytest.mark.parametrize("path", [None, "/last"])
+def test_who_waits_for_room_is_let_in_as_soon_as_there_is_some(
+    monkeypatch: pytest.MonkeyPatch, path: str | None
+) -> None:
+    """Whoever goes makes room, by himself or after an answer; nobody has to look round for it."""
+    monkeypatch.setattr("api.server.MAX_CONNECTIONS", THREADS)
+    refused, readable = threading.Event(), BaseWSGIServer.readable
+
+    def watched(server: BaseWSGIServer) -> Any:
+        ready = readable(server)
+        if server.in_connection_overflow:
+            refused.set()
+        return ready
+
+    monkeypatch.setattr(BaseWSGIServer, "readable", watched)
+    with listening(echo) as address, ExitStack() as opened:
+        *taken, waiting = (
+            opened.enter_context(socket.create_connection(address, 10))
+            for _ in range(THREADS - OWN + 1)
+        )
+        for one in taken:
+            ask(one, "/taken")
+            assert answers(one, 1) == [b"/taken"]
+        assert refused.wait(10)
+        monkeypatch.setattr("api.server_loop.ALL_S", 1_000_000)
+        if path is None:
+            taken[0].close()
+        else:
+            taken[0].sendall(b"GET %s HTTP/1.1\r\nConnection: close\r\n\r\n" % path.encode())
+        ask(waiting, "/let-in")
+        assert answers(waiting, 1) == [b"/let-in"]
 
 
 def test_the_loop_rests_while_a_thread_sends(monkeypatch: pytest.MonkeyPatch) -> None:
