@@ -22,16 +22,24 @@ def world(database_url: str) -> Iterator[World]:
 
 @pytest.fixture
 def views(database_url: str) -> Iterator[Views]:
+    """An empty log with views."""
+    views = Views(database_url)
+    yield views
+    views.close()
+
+
+@pytest.fixture
+def filled(database_url: str) -> Iterator[Views]:
     """A log about many connections, with views that have read it."""
     ledger = open_ledger(database_url)
     ledger.record([delivery(b"not json %d" % i) for i in range(3)])
     ledger.record([LinkStep(link=link, events=(event,)) for link, event in lives(1, 20)])
     ledger.log.close()
-    views = Views(database_url)
-    views.tell(*tangle(1, 40))
-    views.catch_up()
-    yield views
-    views.close()
+    filled = Views(database_url)
+    filled.tell(*tangle(1, 40))
+    filled.catch_up()
+    yield filled
+    filled.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Answers about the past stay what they were, whatever comes later."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -21,14 +20,6 @@ from tests.projected import DAY_MS, Views, about, received
 
 CLIENTS = ("user_1", "user_2")
 CONNECTIONS = 24
-
-
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
 
 
 @dataclass(frozen=True, slots=True)

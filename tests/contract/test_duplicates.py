@@ -1,6 +1,5 @@
 """Live connections of one upstream account name each other, now and at every earlier moment."""
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -31,14 +30,6 @@ from tests.rebuilding import ended, rebuilds_of
 
 ANN = {"id": "account_ann"}
 BEA = {"id": "account_bea"}
-
-
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
 
 
 def tell(views: Views, **claims: Claim) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,6 @@ from tests.linked import asked, opened
 from tests.projected import Views, dump
 
 CANARY = "canary-name"
-
-
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
 
 
 def ledger_of(views: Views) -> Ledger:

@@ -1,9 +1,6 @@
 """How fresh each connection is: by its own evidence, and by passes that found it unchanged."""
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from ledger.domain.claim import Claim, Kind
 from ledger.domain.sweep_events import SweepAbandoned, SweepCompleted, SweepGap
@@ -18,14 +15,6 @@ from tests.projected import DAY_MS, Views, about
 HOUR = 60 * MINUTE
 LATER = NOON + 2 * DAY_MS
 """When everything is stale whose newest evidence is of noon."""
-
-
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
 
 
 def tell(views: Views, **claims: Claim) -> int:

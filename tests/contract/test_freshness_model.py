@@ -1,10 +1,7 @@
 """How fresh each connection is, compared with looking at every pass."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
-
-import pytest
 
 from ledger.domain.claim import Statement
 from ledger.domain.connection import fold
@@ -16,14 +13,6 @@ from tests import accounts
 from tests.given import MINUTE, as_statement
 from tests.listed_passes import started
 from tests.projected import DAY_MS, Views, about
-
-
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
 
 
 @dataclass(frozen=True, slots=True)

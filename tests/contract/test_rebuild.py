@@ -15,19 +15,19 @@ from tests.projected import TABLES, Views, dump, tangle
 from tests.rebuilding import complete, ended, live_rows, rebuilds_of, remnants, stopped
 
 
-def test_rebuilt_views_equal_the_live_ones(views: Views) -> None:
+def test_rebuilt_views_equal_the_live_ones(filled: Views) -> None:
     """Row by row in every table, and at the same positions."""
-    before = dump(views.store)
+    before = dump(filled.store)
     assert all(before[table] for table in TABLES if table not in ("blocked", "dialects"))
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     started = rebuilds.start()
     assert (started.state, started.names) == ("running", tuple(PROJECTIONS))
     last = ended(rebuilds)
     assert (last.state, last.generation, last.detail) == ("done", 2, None)
-    assert last.position == views.log.head().position
+    assert last.position == filled.log.head().position
     assert last.done == last.total == last.position
-    assert live_rows(views, 2) == before
-    with views.open(2).reading() as session:
+    assert live_rows(filled, 2) == before
+    with filled.open(2).reading() as session:
         assert set(session.positions(PROJECTIONS).values()) == {last.position}
 
 
@@ -40,10 +40,10 @@ def test_views_can_be_rebuilt_that_do_not_exist(database_url: str) -> None:
     rebuilds.start(["history"], verify=True)
     assert ended(rebuilds).state == "done"
     assert complete(database_url) == [2]
-    views = Views(database_url)
-    views.catch_up()
-    assert live_rows(views, 2) == dump(views.store)
-    views.close()
+    filled = Views(database_url)
+    filled.catch_up()
+    assert live_rows(filled, 2) == dump(filled.store)
+    filled.close()
 
 
 def test_what_comes_meanwhile_is_caught_up(many: Views) -> None:
@@ -58,66 +58,66 @@ def test_what_comes_meanwhile_is_caught_up(many: Views) -> None:
     assert live_rows(many, 2) == dump(many.store)
 
 
-def test_only_what_is_named_is_made_again(views: Views) -> None:
+def test_only_what_is_named_is_made_again(filled: Views) -> None:
     """The others are taken over as they are, right or wrong."""
-    with views.store.writing() as session:
+    with filled.store.writing() as session:
         session.run("UPDATE current_state{g} SET status = 'taken over'")
         session.run("UPDATE history{g} SET type = 'not taken over'")
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start(["history"])
     last = ended(rebuilds)
     assert (last.state, last.names) == ("done", ("history",))
-    rebuilt, old = live_rows(views, 2), dump(views.store)
+    rebuilt, old = live_rows(filled, 2), dump(filled.store)
     assert rebuilt["current_state"] == old["current_state"]
     assert rebuilt["parked"] == old["parked"]
     assert "not taken over" not in str(rebuilt["history"])
     assert len(rebuilt["history"]) == len(old["history"])
 
 
-def test_a_projection_that_the_live_views_lack_is_made_as_well(views: Views) -> None:
+def test_a_projection_that_the_live_views_lack_is_made_as_well(filled: Views) -> None:
     """An upgrade has brought it, and another one is rebuilt before the service starts."""
-    before = dump(views.store)
-    with views.store.writing() as session:
+    before = dump(filled.store)
+    with filled.store.writing() as session:
         session.run("DROP TABLE parked{g}")
         session.run("DELETE FROM {tracking} WHERE application_name = 'deliveries'")
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start(["history"])
     assert ended(rebuilds).state == "done"
-    assert live_rows(views, 2) == before
+    assert live_rows(filled, 2) == before
 
 
-def test_a_stream_that_cannot_be_folded_is_blocked_in_the_rebuilt_views_too(views: Views) -> None:
+def test_a_stream_that_cannot_be_folded_is_blocked_in_the_rebuilt_views_too(filled: Views) -> None:
     """With the same rows up to there, and the same reason."""
-    views.append(NewRow("connection:conn_3", 99, "connection.unheard_of", b'{"v":1}'))
-    views.catch_up()
-    expected = dump(views.store)
+    filled.append(NewRow("connection:conn_3", 99, "connection.unheard_of", b'{"v":1}'))
+    filled.catch_up()
+    expected = dump(filled.store)
     assert len(expected["blocked"]) == 2
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start(verify=True)
     assert ended(rebuilds).state == "done"
-    assert live_rows(views, 2) == expected
+    assert live_rows(filled, 2) == expected
 
 
-def test_verify_finds_nothing_where_nothing_is_wrong(views: Views) -> None:
+def test_verify_finds_nothing_where_nothing_is_wrong(filled: Views) -> None:
     """Then the rebuilt views become live."""
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start(verify=True)
     last = ended(rebuilds)
     assert (last.state, last.differences, last.verify) == ("done", (), True)
-    assert complete(views.url) == [1, 2]
+    assert complete(filled.url) == [1, 2]
 
 
-def test_verify_names_the_first_differences_and_keeps_the_live_views(views: Views) -> None:
+def test_verify_names_the_first_differences_and_keeps_the_live_views(filled: Views) -> None:
     """A row that was changed, one that is missing and one too many; ten at most."""
-    with views.store.writing() as session:
+    with filled.store.writing() as session:
         session.run("UPDATE current_state{g} SET document = '[]' WHERE id = 'conn_5'")
         session.run("DELETE FROM current_state{g} WHERE id = 'conn_6'")
         session.run("UPDATE history_bindings{g} SET connection_id = 'conn_x' WHERE client_ref = "
                     "'user_2' AND connection_id = (SELECT MIN(connection_id) FROM "
                     "history_bindings{g} WHERE client_ref = 'user_2')")  # fmt: skip
         session.run("DELETE FROM parked{g}")
-    before, there = dump(views.store), remnants(views.url)
-    rebuilds = rebuilds_of(views.url)
+    before, there = dump(filled.store), remnants(filled.url)
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start(["current_state", "deliveries", "history"], verify=True)
     last = ended(rebuilds)
     assert last.state == "different"
@@ -129,15 +129,15 @@ def test_verify_names_the_first_differences_and_keeps_the_live_views(views: View
         "extra", "missing",
     }  # fmt: skip
     assert [d.what for d in last.differences if d.table == "parked"] == ["extra"] * 3
-    assert dump(views.store) == before
-    assert remnants(views.url) == there
+    assert dump(filled.store) == before
+    assert remnants(filled.url) == there
 
 
-def test_verify_names_ten_differences_at_most(views: Views) -> None:
+def test_verify_names_ten_differences_at_most(filled: Views) -> None:
     """Who has ten need not wait for thousands."""
-    with views.store.writing() as session:
+    with filled.store.writing() as session:
         session.run("UPDATE history{g} SET occurred_at = occurred_at + 1")
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start(verify=True)
     last = ended(rebuilds)
     assert len(last.differences) == 10
@@ -145,19 +145,19 @@ def test_verify_names_ten_differences_at_most(views: Views) -> None:
 
 
 def test_verify_needs_live_views_that_come_as_far(
-    views: Views, monkeypatch: pytest.MonkeyPatch
+    filled: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody feeds them here: it says so, and nothing changes."""
-    views.tell(*tangle(9, 3))
+    filled.tell(*tangle(9, 3))
     monkeypatch.setattr(building, "MEETING_SECONDS", 0.0)
-    there, told = remnants(views.url), list[Message]()
-    with closing(generations_of(views.url)) as generations:
-        job = Job(views.url, tuple(PROJECTIONS), generations.begin(), verify=True)
+    there, told = remnants(filled.url), list[Message]()
+    with closing(generations_of(filled.url)) as generations:
+        job = Job(filled.url, tuple(PROJECTIONS), generations.begin(), verify=True)
         with pytest.raises(RebuildFailed, match="without --verify"):
             building.build(job, told.append)
         generations.end()
     assert [one.phase for one in told if isinstance(one, Progress)][-1] == "comparing"
-    assert remnants(views.url) == there
+    assert remnants(filled.url) == there
 
 
 def test_what_is_told_of_the_reading_goes_from_nothing_to_all(many: Views) -> None:

@@ -19,13 +19,13 @@ from tests.projected import Views, dump, tangle
 from tests.rebuilding import children, complete, ended, rebuilds_of, remnants, stopped, until
 
 
-def test_the_generation_before_stays_until_the_next_rebuild(views: Views) -> None:
+def test_the_generation_before_stays_until_the_next_rebuild(filled: Views) -> None:
     """Readers may end in it; two rebuilds later it is gone."""
-    rebuilds = rebuilds_of(views.url)
+    rebuilds = rebuilds_of(filled.url)
     for expected in ([1, 2], [2, 3], [3, 4]):
         rebuilds.start()
         assert ended(rebuilds).state == "done"
-        assert complete(views.url) == expected
+        assert complete(filled.url) == expected
 
 
 def test_a_second_rebuild_is_refused_while_one_runs(many: Views) -> None:
@@ -41,7 +41,7 @@ def test_a_second_rebuild_is_refused_while_one_runs(many: Views) -> None:
 
 def test_rebuilds_of_two_processes_exclude_each_other(postgres_url: str) -> None:
     """The lock is the database's; on SQLite it is the writer's."""
-    views = Views(postgres_url)
+    filled = Views(postgres_url)
     with closing(generations_of(postgres_url)) as other:
         other.begin()
         with closing(generations_of(postgres_url)) as third:
@@ -52,13 +52,13 @@ def test_rebuilds_of_two_processes_exclude_each_other(postgres_url: str) -> None
     rebuilds = rebuilds_of(postgres_url)
     rebuilds.start()
     assert ended(rebuilds).state == "done"
-    views.close()
+    filled.close()
 
 
-def test_an_unknown_projection_is_refused(views: Views) -> None:
+def test_an_unknown_projection_is_refused(filled: Views) -> None:
     """With the names that there are."""
     with pytest.raises(UnknownProjection, match="current_state, history, deliveries"):
-        rebuilds_of(views.url).start(["histories"])
+        rebuilds_of(filled.url).start(["histories"])
     assert children() == []
 
 
@@ -131,23 +131,23 @@ def test_views_that_are_still_read_are_not_removed_on_postgresql(
 ) -> None:
     """The next rebuild waits for their reader, and then says what keeps it."""
     monkeypatch.setattr(postgres_generations, "_DROP_WAIT", "50ms")
-    views = Views(postgres_url)
+    filled = Views(postgres_url)
     rebuilds = rebuilds_of(postgres_url)
     rebuilds.start()
     assert ended(rebuilds).state == "done"
-    with views.store.reading() as session:
+    with filled.store.reading() as session:
         session.rows("SELECT * FROM history{g}")
         with pytest.raises(StoreUnavailable, match="still reads"):
             rebuilds.start()
     rebuilds.start()
     assert ended(rebuilds).state == "done"
-    views.close()
+    filled.close()
 
 
-def test_a_reader_ends_in_the_generation_in_which_it_began(views: Views) -> None:
+def test_a_reader_ends_in_the_generation_in_which_it_began(filled: Views) -> None:
     """Also when that one was replaced, and replaced again; then it is closed."""
-    live = Live(views.log, generations_of(views.url))
-    rebuilds = rebuilds_of(views.url)
+    live = Live(filled.log, generations_of(filled.url))
+    rebuilds = rebuilds_of(filled.url)
     with live.reading() as session:
         assert session.rows("SELECT * FROM history{g}")
         rebuilds.start()
@@ -155,19 +155,19 @@ def test_a_reader_ends_in_the_generation_in_which_it_began(views: Views) -> None
         live.follow()
         assert live.store.generation == 2
         assert session.generation == 1
-        assert len(session.rows("SELECT * FROM history{g}")) == len(dump(views.store)["history"])
+        assert len(session.rows("SELECT * FROM history{g}")) == len(dump(filled.store)["history"])
         with live.reading() as other:
             assert other.generation == 2
     live.close()
 
 
-def test_no_view_goes_back_when_a_process_goes_over(views: Views) -> None:
+def test_no_view_goes_back_when_a_process_goes_over(filled: Views) -> None:
     """The new generation is brought to the log's end before anybody reads it."""
-    live = Live(views.log, generations_of(views.url))
-    rebuilds = rebuilds_of(views.url)
+    live = Live(filled.log, generations_of(filled.url))
+    rebuilds = rebuilds_of(filled.url)
     rebuilds.start()
     assert ended(rebuilds).state == "done"
-    position = views.tell(*tangle(4, 5))[-1]
+    position = filled.tell(*tangle(4, 5))[-1]
     live.follow()
     assert set(live.positions().values()) == {position}
     with live.reading() as session:
@@ -176,11 +176,11 @@ def test_no_view_goes_back_when_a_process_goes_over(views: Views) -> None:
 
 
 def test_a_service_that_does_not_go_over_is_not_called_done_in_silence(
-    views: Views, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    filled: Views, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The views are published, and the log says what is wrong."""
     monkeypatch.setattr(module, "SWITCH_SECONDS", 0.0)
-    rebuilds = Rebuilds(views.url, monotonic=lambda: 0.0, switched=lambda *_: False)
+    rebuilds = Rebuilds(filled.url, monotonic=lambda: 0.0, switched=lambda *_: False)
     rebuilds.start()
     assert ended(rebuilds).state == "done"
     until(lambda: "does not go over" in caplog.text)

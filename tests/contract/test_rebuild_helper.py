@@ -27,25 +27,25 @@ ALL = tuple(PROJECTIONS)
 
 
 @pytest.fixture
-def views(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Views]:
+def helped(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Views]:
     """A log that is long enough for a helper, with views that have read it."""
     monkeypatch.setattr(reading, "HELPED_FROM", 1)
     ledger = open_ledger(database_url)
     ledger.record([delivery(b"not json %d" % i) for i in range(30)])
     ledger.log.close()
-    views = Views(database_url)
-    views.tell(*tangle(1, 60))
+    helped = Views(database_url)
+    helped.tell(*tangle(1, 60))
     for connection in ("conn_0", "conn_38", "conn_9"):
-        views.append(NewRow(f"connection:{connection}", 99, "connection.unheard_of", b'{"v":1}'))
-    views.catch_up()
-    yield views
-    views.close()
+        helped.append(NewRow(f"connection:{connection}", 99, "connection.unheard_of", b'{"v":1}'))
+    helped.catch_up()
+    yield helped
+    helped.close()
 
 
-def build_here(views: Views, tell: Callable[[Message], None]) -> None:
+def build_here(helped: Views, tell: Callable[[Message], None]) -> None:
     """Rebuild all views in this process, with its helper as a child."""
-    with closing(generations_of(views.url)) as generations:
-        job = Job(views.url, ALL, generations.begin(), verify=False)
+    with closing(generations_of(helped.url)) as generations:
+        job = Job(helped.url, ALL, generations.begin(), verify=False)
         try:
             build(job, tell)
             generations.publish(job.generation)
@@ -55,33 +55,33 @@ def build_here(views: Views, tell: Callable[[Message], None]) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.99])
 def test_what_a_helper_tells_is_written_as_if_there_was_none(
-    views: Views, monkeypatch: pytest.MonkeyPatch, share: float
+    helped: Views, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     """Row by row, blocked streams too, whoever told how much of it."""
     monkeypatch.setattr(reading, "OWN_SHARE", share)
-    build_here(views, lambda _: None)
-    expected = dump(views.store)
+    build_here(helped, lambda _: None)
+    expected = dump(helped.store)
     assert len(expected["blocked"]) == 6
-    assert live_rows(views, 2) == expected
+    assert live_rows(helped, 2) == expected
     assert children() == []
 
 
 def test_a_helper_that_dies_fails_the_rebuild(
-    views: Views, monkeypatch: pytest.MonkeyPatch
+    helped: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so, and nothing is left."""
     monkeypatch.setattr(helping, "AHEAD_BYTES", 4096)  # so that it must wait to be heard
     monkeypatch.setattr(reading, "AT_ONCE", 1)
-    there = remnants(views.url)
+    there = remnants(helped.url)
 
     def kill(_: Message) -> None:
         for process in children():
             os.kill(process, signal.SIGKILL)
 
     with pytest.raises(RebuildFailed, match="helper"):
-        build_here(views, kill)
+        build_here(helped, kill)
     assert children() == []
-    assert remnants(views.url) == there
+    assert remnants(helped.url) == there
 
 
 def test_a_helper_says_what_keeps_it_from_the_log(tmp_path: Path) -> None:

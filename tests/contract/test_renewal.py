@@ -1,7 +1,6 @@
 """What becomes of views that another version of the program made."""
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -11,39 +10,29 @@ from projections.errors import RebuildFailed, ViewsOutdated
 from projections.opening import find_store, open_store
 from projections.rebuild import rebuilds as module
 from projections.rebuild.renewal import renew
-from tests.projected import Views, dump, tangle
+from tests.projected import Views, dump
 from tests.rebuilding import complete
 
 
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log about some connections, with views that have read it."""
-    views = Views(database_url)
-    views.tell(*tangle(1, 20))
-    views.catch_up()
-    yield views
-    views.close()
-
-
-def make_older(views: Views) -> None:
+def make_older(filled: Views) -> None:
     """Turn the live views into those of a version that had other columns and rules."""
-    with views.store.writing() as session:
+    with filled.store.writing() as session:
         session.run("UPDATE made{g} SET version = version + 7 WHERE projection = 'current_state'")
         session.run("ALTER TABLE current_state{g} RENAME COLUMN short_id TO nickname")
         session.run("UPDATE current_state{g} SET status = 'dormant'")
 
 
-def renewed(views: Views) -> None:
+def renewed(filled: Views) -> None:
     """Start as a service does."""
-    renew(views.url, monotonic=time.monotonic)
+    renew(filled.url, monotonic=time.monotonic)
 
 
-def test_views_of_this_version_stay_as_they_are(views: Views) -> None:
+def test_views_of_this_version_stay_as_they_are(filled: Views) -> None:
     """Also those that do not exist yet: they are made when they are opened."""
-    before = dump(views.store)
-    renewed(views)
-    assert complete(views.url) == [1]
-    assert dump(views.store) == before
+    before = dump(filled.store)
+    renewed(filled)
+    assert complete(filled.url) == [1]
+    assert dump(filled.store) == before
 
 
 def test_there_is_nothing_to_renew_before_there_are_views(database_url: str) -> None:
@@ -52,41 +41,41 @@ def test_there_is_nothing_to_renew_before_there_are_views(database_url: str) -> 
     assert complete(database_url) == []
 
 
-def test_views_of_another_version_are_made_anew_from_the_log(views: Views) -> None:
+def test_views_of_another_version_are_made_anew_from_the_log(filled: Views) -> None:
     """Before anybody asks them; what they are made of is the log alone."""
-    before = dump(views.store)
-    make_older(views)
-    renewed(views)
-    with closing(open_store(views.url)) as store:
+    before = dump(filled.store)
+    make_older(filled)
+    renewed(filled)
+    with closing(open_store(filled.url)) as store:
         assert store.generation == 2
         assert dump(store) == before
-    renewed(views)
-    assert complete(views.url) == [1, 2]
+    renewed(filled)
+    assert complete(filled.url) == [1, 2]
 
 
-def test_views_of_another_version_are_never_read(views: Views) -> None:
+def test_views_of_another_version_are_never_read(filled: Views) -> None:
     """Who only reads folds from the log; who would write is told what to do."""
-    make_older(views)
-    assert find_store(views.url) is None
+    make_older(filled)
+    assert find_store(filled.url) is None
     with pytest.raises(ViewsOutdated, match=r"current_state.*projections rebuild"):
-        open_store(views.url)
+        open_store(filled.url)
 
 
-def test_an_erasure_throws_views_of_another_version_away(views: Views) -> None:
+def test_an_erasure_throws_views_of_another_version_away(filled: Views) -> None:
     """Their rows cannot be made again without what is erased, and they may hold it."""
-    make_older(views)
-    erase_views(views.log, views.url, ["conn_3"])
-    assert complete(views.url) == []
-    with closing(open_store(views.url)) as store:
+    make_older(filled)
+    erase_views(filled.log, filled.url, ["conn_3"])
+    assert complete(filled.url) == []
+    with closing(open_store(filled.url)) as store:
         assert dump(store)["current_state"] == []
 
 
 def test_what_keeps_views_from_being_made_anew_is_told(
-    views: Views, monkeypatch: pytest.MonkeyPatch
+    filled: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service does not start with views that it cannot read."""
-    make_older(views)
+    make_older(filled)
     monkeypatch.setattr(module.sys, "executable", "/bin/false")
     with pytest.raises(RebuildFailed, match="start again"):
-        renewed(views)
-    assert complete(views.url) == [1]
+        renewed(filled)
+    assert complete(filled.url) == [1]

@@ -35,14 +35,6 @@ from tests.projected import DAY_MS, Views, about, dump, tangle
 FAR = NOON + 10 * DAY_MS
 
 
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_views_are_the_same_however_the_log_is_cut_into_batches(views: Views, seed: int) -> None:
     """Rows after any split of the log into batches equal those of one batch over everything."""

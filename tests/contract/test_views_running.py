@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,14 +22,6 @@ from tests.given import MINUTE, as_statement, created, expired, updated
 from tests.projected import Views, about, dump, received
 
 DEADLINE = 20.0
-
-
-@pytest.fixture
-def views(database_url: str) -> Iterator[Views]:
-    """A log with views on either database."""
-    views = Views(database_url)
-    yield views
-    views.close()
 
 
 def tell_some(views: Views, count: int = 6) -> None:
