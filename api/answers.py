@@ -68,8 +68,10 @@ class LinkReportSchema(CamelSchema):
 
     channel = _said(fields.String, "`redirect` or `embed`.")
     status = _said(fields.String, "`success`, `cancelled` or `error`.")
-    step = _maybe(fields.String, "How far the creator came, in the provider's word.")
-    error = _maybe(fields.String, "What failed, in the provider's word.")
+    step = _maybe(
+        fields.String, "How far the creator came, in a word that OFAuth documents, or `other`."
+    )
+    error = _maybe(fields.String, "What failed, in a word that OFAuth documents, or `other`.")
     connection_id = _maybe(fields.String, "The connection that the browser named.")
     reported_at = _said(Millis, "When it reached the ledger.")
 

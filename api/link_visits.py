@@ -18,7 +18,13 @@ from api.linking import connection_id_in, record_report, refuse_foreign
 from api.routes import Routes
 from api.services import Services, services
 from ledger.application import Outcome
-from ledger.domain.link_session import LinkSession, ReportStatus, provider_word
+from ledger.domain.link_session import (
+    ERRORS,
+    STEPS,
+    LinkSession,
+    ReportStatus,
+    provider_word,
+)
 from ledger.links import Report, StoredLink, address_of, read_link
 
 blueprint = Routes("link visits", __name__, description="Browsers on their way through a login")
@@ -120,8 +126,8 @@ def _outcome(use: Services, session: LinkSession, query: dict[str, Any]) -> str:
     said = Report(
         channel="redirect",
         status=ReportStatus(status),
-        step=provider_word(query.get("step")),
-        error=provider_word(query.get("error_code")),
+        step=provider_word(query.get("step"), STEPS),
+        error=provider_word(query.get("error_code"), ERRORS),
         connection=connection,
     )
     if record_report(use, session.id, said).outcome is Outcome.UNCHANGED:

@@ -13,7 +13,7 @@ from api.moments import settle
 from api.routes import Routes
 from api.schemas import CamelSchema, FreshQuery, Millis, NoQuery, Text
 from api.services import Services, services
-from ledger.domain.link_session import ReportStatus, provider_word
+from ledger.domain.link_session import ERRORS, STEPS, ReportStatus, provider_word
 from ledger.links import Begun, Report, StoredLink, given_reason, read_link
 from projections.links.document import link_view
 
@@ -179,8 +179,8 @@ def _report(body: dict[str, Any]) -> Report:
     return Report(
         channel="embed",
         status=ReportStatus.ERROR if failed else ReportStatus.CANCELLED,
-        step=provider_word(body.get("step")),
-        error=provider_word(error),
+        step=provider_word(body.get("step"), STEPS),
+        error=provider_word(error, ERRORS),
     )
 
 

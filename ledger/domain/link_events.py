@@ -66,9 +66,9 @@ class LinkReported(LinkEvent):
     status: str
     """`success`, `cancelled` or `error`."""
     step: str | None = None
-    """How far the creator came, in a word of the provider's."""
+    """How far the creator came, in a word that the provider documents, or `other`."""
     error: str | None = None
-    """What failed, in a word of the provider's."""
+    """What failed, in a word that the provider documents, or `other`."""
     connection: str | None = None
     """Id of the connection that the login is said to have ended in."""
 
@@ -100,7 +100,7 @@ class LinkCancelled(LinkEvent):
 
     NAME = "link.cancelled"
     step: str | None = None
-    """How far the creator came, in a word of the provider's."""
+    """How far the creator came, in a word that the provider documents, or `other`."""
 
 
 LINK_TYPES: Final[Mapping[str, type[LinkEvent]]] = {

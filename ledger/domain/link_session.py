@@ -5,7 +5,7 @@ still open is a question of time: nothing is written when it lapses.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -31,11 +31,14 @@ UNKNOWN_OUTCOME: Final = "unknown_outcome"
 """Why a session failed of which it is not known whether the provider has opened it."""
 REPORTED: Final = "reported"
 """Why a session failed of which a browser reported an error."""
-UNREADABLE: Final = "unreadable"
-"""Stands for a word of a browser that does not look like a word of the provider's."""
+STEPS: Final = frozenset({"pre-login", "authorization", "login", "2fa", "success", "error"})
+"""How far a creator can have come, in the provider's words (`step` of its redirect and embed)."""
+ERRORS: Final = frozenset({"invalid_credentials", "session_expired"})
+"""What can fail, in the words that the provider documents (`error_code`, `error_type`)."""
+OTHER: Final = "other"
+"""Stands for every other word of a browser: it could be anything about anybody."""
 E = TypeVar("E", bound=LinkEvent)
 _ID: Final = re.compile(r"link_[0-9a-f]{24}")
-_WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class LinkState(StrEnum):
@@ -126,11 +129,12 @@ def is_link_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def provider_word(text: str | None) -> str | None:
-    """Give a word that a browser passed on, or what stands for it when it is none."""
-    if text is None:
-        return None
-    return text if _WORD.fullmatch(text) else UNREADABLE
+def provider_word(text: str | None, known: Container[str]) -> str | None:
+    """Give a word that a browser passed on, if it is one of the known ones, else `other`.
+
+    It rests in the event, which is never erased.
+    """
+    return text if text is None or text in known else OTHER
 
 
 def fold_link(link_id: str, events: Iterable[Event]) -> LinkSession | None:

@@ -6,7 +6,9 @@ from ledger.domain.event import Event
 from ledger.domain.events import ClientErased
 from ledger.domain.link_events import LinkEvent
 from ledger.domain.link_session import (
+    ERRORS,
     LONGEST_LIFE_MS,
+    STEPS,
     UNANSWERED_MS,
     LinkState,
     admitted,
@@ -199,8 +201,8 @@ def test_an_id_has_one_form(text: str, good: bool) -> None:
 
 def test_a_browsers_words_are_words() -> None:
     """Whatever else it passes on is not kept: it could be anything about anybody."""
-    assert provider_word("pre-login") == "pre-login"
-    assert provider_word("session_expired") == "session_expired"
-    assert provider_word(None) is None
-    for text in ("", "two words", "x" * 65, "<b>", "mail@host", "é", "a\n"):
-        assert provider_word(text) == "unreadable"
+    assert provider_word("pre-login", STEPS) == "pre-login"
+    assert provider_word("session_expired", ERRORS) == "session_expired"
+    assert provider_word(None, STEPS) is None
+    for text in ("", "pre-login", "Session_expired", "mia", "<b>", "mail@host", "é", "a\n"):
+        assert provider_word(text, ERRORS) == "other"
