@@ -15,7 +15,6 @@ SETTINGS: Final = {
     "cursor_tuple_fraction": "1",
     "enable_hashjoin": "off",
     "enable_bitmapscan": "off",
-    "jit": "off",
 }
 """Both tables are wanted, and lie in the order of their positions: so they are read side by side. A
 hash of all payloads would be written to disk and read again."""

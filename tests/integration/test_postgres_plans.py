@@ -1,0 +1,57 @@
+"""What is asked for every delivery is looked up, also in a log without statistics.
+
+`ANALYZE` needs a lock that the writers of a busy log hold nearly all the time.
+"""
+
+import psycopg
+import pytest
+
+from ledger.recorders import open_log
+from ledger.recorders.postgres import MESSAGES, STREAMS
+from ledger.recorders.postgres_connections import open_datastore
+
+EVENTS = 20_000
+FILLED = f"""
+    ALTER TABLE stored_events SET (autovacuum_enabled = off);
+    ALTER TABLE payloads SET (autovacuum_enabled = off);
+    INSERT INTO stored_events (originator_id, originator_version, topic, state)
+        SELECT 'connection:conn_' || n, 1, 'connection.created', repeat('x', 400)::bytea
+        FROM generate_series(1, {EVENTS}) AS n;
+    INSERT INTO payloads (notification_id, salt, body, message_id)
+        SELECT notification_id, '', repeat('x', 200)::bytea, 'msg_' || notification_id
+        FROM stored_events
+"""
+NAMES = [f"connection:conn_{number}" for number in range(0, EVENTS, 400)]
+
+
+@pytest.fixture
+def filled_url(postgres_url: str) -> str:
+    """A log of which the server knows nothing."""
+    open_log(postgres_url, writer=True, entropy=bytes, now=lambda: 0).close()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(FILLED.encode())
+    return postgres_url
+
+
+@pytest.mark.parametrize("statement", [STREAMS, MESSAGES])
+@pytest.mark.parametrize("planned", ["force_custom_plan", "force_generic_plan"])
+def test_no_table_is_read_whole(filled_url: str, statement: str, planned: str) -> None:
+    """Neither for the arrays that are given, nor for any others."""
+    with psycopg.connect(filled_url) as connection:
+        connection.execute(f"SET plan_cache_mode = {planned}".encode())
+        asked = statement.replace("%b", "$1")
+        connection.execute(f"PREPARE asked (text[]) AS {asked}".encode())
+        rows = connection.execute(f"EXPLAIN EXECUTE asked (ARRAY{NAMES})".encode()).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index" in plan
+    assert "Seq Scan" not in plan, plan
+    assert "Hash" not in plan.replace("HashAggregate", ""), plan
+
+
+def test_nothing_is_compiled(filled_url: str) -> None:
+    """A plan that seems to be long, because nothing is known, is not worth it."""
+    datastore = open_datastore(filled_url, readers=1, wait_s=5)
+    with datastore.get_connection() as connection:
+        row = connection.execute("SHOW jit").fetchone()
+    datastore.close()
+    assert row == {"jit": "off"}
