@@ -43,8 +43,10 @@ FILLING: Final = (
     "locking_mode=EXCLUSIVE",
     "secure_delete=ON",
     "cache_size=-4096",
+    "threads=2",
 )
-"""For a file that is thrown away unless all of it is written."""
+"""For a file that is thrown away unless all of it is written. Rows are sorted for an index by
+threads of their own: at that time the rest of the rebuild is done."""
 DOWN: Final = "The views' file could not be used ({}); try again, or see `doctor`."
 
 
