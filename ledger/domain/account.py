@@ -22,10 +22,10 @@ def account_of(connection: Connection) -> str | None:
 def accounts_in(claim: Claim) -> tuple[str, ...]:
     """Give every account that a claim names, by either of its fields."""
     in_user_data = _text(claim.personal.get("userData", _NOTHING).get("id"))
-    apart = claim.fields.get(PLATFORM_USER)
-    if apart is not None and (apart := _text(apart)) not in (None, in_user_data):
-        return (apart,) if in_user_data is None else (in_user_data, apart)
-    return () if in_user_data is None else (in_user_data,)
+    on_platform = _text(claim.fields.get(PLATFORM_USER))
+    if on_platform in (None, in_user_data):
+        return () if in_user_data is None else (in_user_data,)
+    return (on_platform,) if in_user_data is None else (in_user_data, on_platform)
 
 
 def _text(value: Any) -> str | None:
