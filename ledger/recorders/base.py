@@ -19,6 +19,12 @@ PORTION = 250
 when their rows are written, which is a third of a rebuild's time."""
 
 
+BESIDE_CLAIMS = (
+    "e.topic >= 'connection.' AND e.topic < 'connection/' AND p.notification_id = e.notification_id"
+)
+"""Joins to the events `e` of connections the payloads `p` that rest beside them, in SQL."""
+
+
 class AmbiguousCommit(StoreUnavailable):
     """The commit's outcome is unknown: read back by identity, then decide."""
 

@@ -18,6 +18,7 @@ from psycopg.rows import DictRow, tuple_row
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.base import (
+    BESIDE_CLAIMS,
     LOCK_TIMEOUT_MS,
     AmbiguousCommit,
     Change,
@@ -48,9 +49,7 @@ COLUMNS: Final = (
 )
 _PLAIN: Final = f"SELECT {COLUMNS}, NULL::bytea FROM stored_events e"
 _WITH_PAYLOADS: Final = (
-    f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p "
-    "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
-    "AND p.notification_id = e.notification_id"
+    f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p ON {BESIDE_CLAIMS}"
 )
 # A log that is written all the time has no statistics: they need a lock that the writers hold. Then
 # the planner takes each stream for a good part of the log, and would read all of it. What ends in
@@ -59,9 +58,7 @@ STREAMS: Final = (
     f"SELECT {COLUMNS}, p.body FROM (SELECT DISTINCT unnest(%b::text[])) AS wanted (stream) "
     "CROSS JOIN LATERAL (SELECT * FROM stored_events "
     "WHERE originator_id = wanted.stream OFFSET 0) e "
-    "LEFT JOIN LATERAL (SELECT body FROM payloads "
-    "WHERE e.topic >= 'connection.' AND e.topic < 'connection/' "
-    "AND notification_id = e.notification_id OFFSET 0) p ON TRUE"
+    f"LEFT JOIN LATERAL (SELECT p.body FROM payloads p WHERE {BESIDE_CLAIMS} OFFSET 0) p ON TRUE"
 )
 _BY_STREAM: Final = "ORDER BY e.originator_id, e.originator_version"
 MESSAGES: Final = (

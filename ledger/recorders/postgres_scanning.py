@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg import Connection, ServerCursor
 from psycopg.rows import DictRow, tuple_row
 
-from ledger.recorders.base import PORTION, Names, StoredRow, stored_rows
+from ledger.recorders.base import BESIDE_CLAIMS, PORTION, Names, StoredRow, stored_rows
 
 SETTINGS: Final = {
     "work_mem": "64MB",
@@ -34,8 +34,7 @@ _NUMBERED: Final = (
 _SORTED: Final = (
     "SELECT * FROM (SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, "
     "e.state, e.recorded_at, p.body FROM stored_events e LEFT JOIN payloads p "
-    "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
-    "AND p.notification_id = e.notification_id "
+    f"ON {BESIDE_CLAIMS} "
     "WHERE ({}) AND e.notification_id <= %s OFFSET 0) found "
     "ORDER BY originator_id, originator_version"
 )

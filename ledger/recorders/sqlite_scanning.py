@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.base import PORTION, Names, StoredRow, stored_rows
+from ledger.recorders.base import BESIDE_CLAIMS, PORTION, Names, StoredRow, stored_rows
 
 PRAGMAS: Final = ("temp_store=FILE", "cache_size=-4096")
 """Sorting takes as much memory as the cache, the rest goes to a file of its own."""
@@ -23,8 +23,7 @@ _NUMBERED: Final = (
 _SORTED: Final = (
     "SELECT e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, "
     "e.recorded_at, p.body FROM stored_events e NOT INDEXED LEFT JOIN payloads p "
-    "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
-    "AND p.notification_id = e.notification_id "
+    f"ON {BESIDE_CLAIMS} "
     "WHERE ({}) AND e.notification_id <= ? ORDER BY e.originator_id, e.originator_version"
 )
 

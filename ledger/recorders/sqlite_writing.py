@@ -12,15 +12,11 @@ from typing import Any, Final
 from eventsourcing.sqlite import SQLiteCursor
 
 from ledger.recorders import sweeping
-from ledger.recorders.base import Head, NewRow, Seen, StoredRow
+from ledger.recorders.base import BESIDE_CLAIMS, Head, NewRow, Seen, StoredRow
 
 ROWS_AT_ONCE: Final = 1_000
 """How many rows one INSERT has; SQLite takes 32,766 parameters."""
-FROM_BOTH: Final = (
-    "FROM stored_events e LEFT JOIN payloads p "
-    "ON e.topic >= 'connection.' AND e.topic < 'connection/' "
-    "AND p.notification_id = e.notification_id"
-)
+FROM_BOTH: Final = f"FROM stored_events e LEFT JOIN payloads p ON {BESIDE_CLAIMS}"
 PASSES: Final = sweeping.PASSES.format(none="NULL")
 """Selects the events of passes."""
 OF_STREAMS: Final = "WHERE e.originator_id IN (SELECT value FROM json_each(?))"
