@@ -20,7 +20,7 @@ from ledger.domain.connection import fold
 from ledger.domain.errors import LedgerError
 from ledger.domain.orders import Order, unproved_before
 from ledger.domain.sweep_events import SweepCompleted
-from ledger.ofauth.errors import ProviderError, RateLimited, Unreachable
+from ledger.ofauth.errors import ProviderError
 from ledger.reconcile.past import passes_before
 from ledger.reconcile.rows import statements_of
 from ledger.recorders.base import Log
@@ -278,7 +278,7 @@ class Commanding(Worker):
             known = fold(request.connection, self._known(request.connection))
             self.record.refused(request, error, known)
             told = refusal(error, known) is not None
-            passes = error.may_have_happened or isinstance(error, Unreachable | RateLimited)
+            passes = error.may_have_happened or error.passes
             return _Tried(
                 untouched=not error.may_have_happened and not told,
                 least=error.retry_after or 0.0,

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from ledger.application import UnknownDelivery
 from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
-from ledger.ofauth.errors import ProviderError, ProviderFailed, RateLimited, Unreachable
+from ledger.ofauth.errors import ProviderError
 from projections.errors import AmbiguousConnection, RebuildRunning, UnknownConnection
 
 log = logging.getLogger(__name__)
@@ -343,7 +343,7 @@ def provider_problem(error: ProviderError) -> Problem:
     """Make the problem of a call to the provider that did not give what was asked for."""
     if error.may_have_happened:
         return Problem(UNKNOWN_OUTCOME, f"{error} {UNKNOWN_OUTCOME.advice}")
-    if isinstance(error, Unreachable | RateLimited | ProviderFailed):
+    if error.passes:
         wait = ceil(error.retry_after or 1)
         return Problem(PROVIDER_AWAY, str(error), headers={"Retry-After": str(wait)})
     return Problem(PROVIDER_REFUSED, str(error))

@@ -24,7 +24,7 @@ from ledger.commands import Request
 from ledger.domain.orders import Order
 from ledger.links import Wish, reason_for
 from ledger.ofauth.client import OFAuthClient
-from ledger.ofauth.errors import ProviderError, RateLimited, Unreachable
+from ledger.ofauth.errors import ProviderError
 from ledger.ofauth.results import Forwarded
 from ledger.ofauth.schemas import MAX_ID, MAX_TEXT
 from projections.answers import ConnectionView
@@ -169,7 +169,7 @@ def _unconfirmed(
     use: Services, asked: Request, forwarded: Forwarded | None, error: ProviderError
 ) -> Response:
     """Answer that it goes on, or hand on a refusal, which is the end of it."""
-    unasked = forwarded is None and isinstance(error, Unreachable | RateLimited)
+    unasked = forwarded is None and error.passes
     if unasked or error.may_have_happened:
         raise going_on(error)
     known = use.questions.latest(asked.connection, now_ms=use.now() // 1000)

@@ -16,7 +16,6 @@ from ledger.ofauth.answers import Answer, failure
 from ledger.ofauth.budget import Budget
 from ledger.ofauth.errors import (
     ProviderError,
-    ProviderFailed,
     RateLimited,
     Unreachable,
     UnreadableAnswer,
@@ -255,7 +254,7 @@ def _worth_again(failed: ProviderError, call: Call, *, judged: bool) -> bool:
         return isinstance(failed, Unreachable) and not failed.may_have_happened
     if isinstance(failed, UnreadableAnswer):
         return not failed.lasting
-    return isinstance(failed, Unreachable | ProviderFailed | RateLimited)
+    return failed.passes
 
 
 def _forwarded(answer: Answer) -> Forwarded:

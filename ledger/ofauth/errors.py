@@ -13,6 +13,8 @@ class ProviderError(LedgerError):
 
     what: ClassVar[str] = "The provider did not do what it was asked"
     advice: ClassVar[str] = "Ask again later."
+    passes: ClassVar[bool] = False
+    """Whether it may be over when one asks again, without anybody doing anything."""
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Unreachable(ProviderError):
     Without a connection nothing happened; after that `may_have_happened` is true of a command.
     """
 
+    passes = True
     what = "The provider gave no answer"
     advice = "Check LEDGER_OFAUTH_URL, the network and the provider's status page; ask again later."
 
@@ -76,6 +79,7 @@ class Forbidden(ProviderError):
 class RateLimited(ProviderError):
     """Too many calls, by the provider's count or by our own; nothing was done."""
 
+    passes = True
     what = "Too many calls to the provider"
     advice = "Wait (`retry_after` says how long, if it is known) and ask again."
 
@@ -110,6 +114,7 @@ class Rejected(ProviderError):
 class ProviderFailed(ProviderError):
     """The provider, or a gateway before it, answered 5xx; a command may have been done."""
 
+    passes = True
     what = "The provider failed"
     advice = "Ask again later; see the provider's status page when it lasts."
 
