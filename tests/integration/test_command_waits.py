@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
@@ -106,21 +107,23 @@ class World:
             self.worker.work()
         return self.called_at[before:]
 
+    def close(self) -> None:
+        """End it."""
+        self.ledger.log.close()
+
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
     """The world, at its beginning."""
-    world = World(database_url)
-    yield world
-    world.ledger.log.close()
+    with closing(World(database_url)) as world:
+        yield world
 
 
 @pytest.fixture
 def one_world(sqlite_url: str) -> Iterator[World]:
     """The same on SQLite, for what is not about the database."""
-    world = World(sqlite_url)
-    yield world
-    world.ledger.log.close()
+    with closing(World(sqlite_url)) as world:
+        yield world
 
 
 @pytest.mark.parametrize(
