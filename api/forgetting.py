@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ledger.application import Ledger
 from ledger.domain.connection import fold
 from ledger.domain.errors import LedgerError
-from ledger.domain.status import Status
 from ledger.erasure import Erased, Mentions
 from ledger.quarantine import Quarantine
 from ledger.reconcile.rows import statements_of
@@ -83,7 +82,7 @@ def _lives(log: Log, connection: str) -> bool:
         known = fold(connection, statements_of(log, [connection]).get(connection, ()))
     except LedgerError:
         return True  # this program cannot read all of it, so it cannot rule it out
-    return known is not None and known.status is not Status.DELETED
+    return known is not None and known.live
 
 
 def _forgotten(
