@@ -1,7 +1,7 @@
 """The log on PostgreSQL: many writing processes, one at a time.
 
-A write locks the table before it reads, so that what it decides on is what it appends to, and so
-that positions become visible in their order: without the lock a reader can pass over a position
+A write takes its turn before it reads, so that what it decides on is what it appends to, and so
+that positions become visible in their order: without a lock a reader can pass over a position
 that commits later (measured with the library's `POSTGRES_ENABLE_DB_FUNCTIONS`, which is refused).
 The whole write is two round trips: lock and read, then insert and commit.
 """
@@ -15,6 +15,7 @@ from eventsourcing.persistence import PersistenceError
 from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, tuple_row
+from psycopg.sql import SQL
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.base import (
@@ -51,9 +52,9 @@ _PLAIN: Final = f"SELECT {COLUMNS}, NULL::bytea FROM stored_events e"
 _WITH_PAYLOADS: Final = (
     f"SELECT {COLUMNS}, p.body FROM stored_events e LEFT JOIN payloads p ON {BESIDE_CLAIMS}"
 )
-# A log that is written all the time has no statistics: they need a lock that the writers hold. Then
-# the planner takes each stream for a good part of the log, and would read all of it. What ends in
-# an OFFSET is not joined with anything: so each name is looked up in the index.
+# A log that grows faster than it is looked at has no statistics that fit. Then the planner takes
+# each stream for a good part of the log, and would read all of it. What ends in an OFFSET is not
+# joined with anything: so each name is looked up in the index.
 STREAMS: Final = (
     f"SELECT {COLUMNS}, p.body FROM (SELECT DISTINCT unnest(%b::text[])) AS wanted (stream) "
     "CROSS JOIN LATERAL (SELECT * FROM stored_events "
@@ -114,7 +115,17 @@ _SCHEMA: Final = """
     CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
         WHERE message_id IS NOT NULL;
     CREATE TABLE IF NOT EXISTS store (name text PRIMARY KEY, value bytea NOT NULL);
+    -- Always empty: who writes locks it, and nobody else wants to.
+    CREATE TABLE IF NOT EXISTS writers ();
 """
+# Writers exclude each other by a table of their own: a lock on the log that did so would also keep
+# VACUUM and ANALYZE away or, once one of them has begun, the writers. The second lock is that of an
+# INSERT, taken this early so that who waits for it in vain knows that nothing was written.
+TURN: Final = (
+    "LOCK TABLE writers IN EXCLUSIVE MODE",
+    "LOCK TABLE stored_events IN ROW EXCLUSIVE MODE",
+)
+"""The statements by which a write waits for its turn."""
 
 
 class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresApplicationRecorder):
@@ -134,6 +145,8 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
         except (psycopg.Error, PersistenceError) as error:
             datastore.close()
             raise StoreUnavailable(DOWN.format(type(error).__name__)) from error
+        # The library's own interface takes turns with ours.
+        self.lock_table_statements[1:] = [SQL(lock) for lock in TURN]
         try:
             if writer:
                 self._make(entropy)
@@ -199,7 +212,8 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
         with connection.pipeline():
             connection.execute("BEGIN")
             connection.execute(WRITING)
-            connection.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+            for lock in TURN:
+                connection.execute(lock)
             head = _cursor(connection).execute(_HEAD, prepare=True)
             rows = _cursor(connection).execute(
                 f"{STREAMS} {_BY_STREAM}", (list(streams),), prepare=True

@@ -74,13 +74,44 @@ def test_a_server_that_answers_before_the_disk_has_it_is_not_asked_to(
     assert seen == [{"it": taken}]
 
 
+@pytest.mark.parametrize("table", ["writers", "stored_events"])
 def test_a_lock_that_another_holds_is_not_waited_for_endlessly(
-    ledger: Ledger, postgres_url: str
+    ledger: Ledger, postgres_url: str, table: str
 ) -> None:
-    """The sender is told that nothing is promised; later the same delivery is new."""
+    """The sender is told that nothing was written; later the same delivery is new."""
     with ThreadPoolExecutor(1) as threads, psycopg.connect(postgres_url) as other:
-        other.execute("LOCK TABLE stored_events IN EXCLUSIVE MODE")
+        other.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
         told = threads.submit(ledger.record, [delivery(webhook())])
-        assert isinstance(told.exception(PATIENCE_S), StoreUnavailable)
+        assert type(told.exception(PATIENCE_S)) is StoreUnavailable
     [result] = ledger.record([delivery(webhook())])
     assert result.outcome == "new"
+
+
+@pytest.mark.parametrize("table", ["stored_events", "payloads"])
+def test_the_care_of_the_log_holds_no_delivery_up(
+    ledger: Ledger, postgres_url: str, table: str
+) -> None:
+    """VACUUM and ANALYZE of a long log take minutes; this is their lock."""
+    with psycopg.connect(postgres_url) as other:
+        other.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
+        [result] = ledger.record([delivery(webhook())])
+    assert result.outcome == "new"
+
+
+def test_deliveries_do_not_keep_the_care_of_the_log_away(
+    ledger: Ledger, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autovacuum does without when the lock is not free, and a busy log is written all the time."""
+    ledger.record([delivery(webhook())])
+    commit, cared = PostgresLog._commit, []
+
+    def care_and_commit(log: PostgresLog, connection: Connection) -> None:
+        with psycopg.connect(postgres_url, autocommit=True) as other:
+            other.execute("VACUUM (SKIP_LOCKED, ANALYZE) stored_events")
+            row = other.execute("SELECT reltuples FROM pg_class WHERE relname = 'stored_events'")
+            cared.append(row.fetchone())
+        commit(log, connection)
+
+    monkeypatch.setattr(PostgresLog, "_commit", care_and_commit)
+    ledger.record([delivery(webhook(connection="conn_2"))])
+    assert cared == [(2.0,)]

@@ -1,6 +1,6 @@
 """What is asked for every delivery is looked up, also in a log without statistics.
 
-`ANALYZE` needs a lock that the writers of a busy log hold nearly all the time.
+One that grows fast has none that fit.
 """
 
 import psycopg
