@@ -7,6 +7,7 @@ import psycopg
 from psycopg import sql
 
 from ledger.domain.errors import StoreUnavailable
+from ledger.recorders.postgres_connections import begin_session
 from projections.errors import RebuildRunning
 from projections.generations import Generations
 from projections.postgres_store import PostgresStore, answering
@@ -159,6 +160,7 @@ class PostgresGenerations(Generations):
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+            begin_session(self._connection)
         return self._connection
 
 

@@ -36,14 +36,31 @@ WRITING: Final = (
     "'off'), 'local'), true)"
 )
 """The statement that bounds what follows in its transaction, and has it on disk at its commit."""
+_SETTINGS: Final = {
+    "jit": "off",
+    "tcp_keepalives_idle": LOST["keepalives_idle"],
+    "tcp_keepalives_interval": LOST["keepalives_interval"],
+    "tcp_keepalives_count": LOST["keepalives_count"],
+    "tcp_user_timeout": LOST["tcp_user_timeout"],
+}
+_SESSION: Final = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items()
+)
+
+
+def begin_session(connection: psycopg.Connection[Any]) -> None:
+    """Tell the server what holds for a new connection of ours.
+
+    Nothing is compiled: that pays for what runs for seconds only, and without statistics the server
+    takes anything for that; a look into an index took a hundred times as long. And the server gives
+    a client up that says nothing any more: left to itself it takes two hours, in which the locks of
+    a machine that is lost keep all others out.
+    """
+    connection.execute(_SESSION.encode())
 
 
 class _Datastore(PostgresDatastore):
-    """The library's, on whose connections no statement is compiled.
-
-    That pays for what runs for seconds only, and without statistics the server takes anything for
-    that: a look into an index took a hundred times as long.
-    """
+    """The library's, with sessions as ours are."""
 
     def after_connect_func(self) -> Callable[[psycopg.Connection[Any]], None]:
         """See `PostgresDatastore`."""
@@ -51,7 +68,7 @@ class _Datastore(PostgresDatastore):
 
         def after_connect(connection: psycopg.Connection[Any]) -> None:
             library(connection)
-            connection.execute("SET jit = off")
+            begin_session(connection)
 
         return after_connect
 

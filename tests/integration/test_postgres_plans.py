@@ -48,10 +48,20 @@ def test_no_table_is_read_whole(filled_url: str, statement: str, planned: str) -
     assert "Hash" not in plan.replace("HashAggregate", ""), plan
 
 
-def test_nothing_is_compiled(filled_url: str) -> None:
-    """A plan that seems to be long, because nothing is known, is not worth it."""
-    datastore = open_datastore(filled_url, readers=1, wait_s=5)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jit", "off"),
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "10000"),
+    ],
+)
+def test_what_holds_for_every_session(postgres_url: str, name: str, value: str) -> None:
+    """Nothing is compiled, and the locks of a lost client do not stay for hours."""
+    datastore = open_datastore(postgres_url, readers=1, wait_s=5)
     with datastore.get_connection() as connection:
-        row = connection.execute("SHOW jit").fetchone()
+        row = connection.execute(f"SHOW {name}".encode()).fetchone()
     datastore.close()
-    assert row == {"jit": "off"}
+    assert row == {name: value}
