@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S: Final = 15.0
 """How often the views are asked for open commands that nobody here works on, in seconds."""
-OTHERS_MS: Final = 30_000
-"""How old a command must be before somebody else than who took it works on it, in milliseconds."""
+OTHERS_MS: Final = 60_000
+"""How old a command must be before somebody else than who took it works on it, in milliseconds: a
+call takes up to 40 s, and one that is under way must not be made a second time."""
 FIRST_WAIT_S: Final = 5.0
 MOST_WAIT_S: Final = 300.0
 """Waits between two attempts, in seconds: the first one, doubled each time up to the longest."""
