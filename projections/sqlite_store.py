@@ -27,7 +27,7 @@ from eventsourcing.sqlite import (
 )
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.sqlite_connections import truncate_wal
+from ledger.recorders.sqlite_wal import Wal
 from projections.base import Insert, Row, Values
 from projections.store import Filling, Session, Store
 
@@ -112,6 +112,7 @@ class SQLiteStore(Store):
         """
         super().__init__(generation)
         self._path = path
+        self._wal = Wal(path)
         self._writers: SQLiteDatastore | None = None
         self._recorder: SQLiteTrackingRecorder | None = None
         with answering():
@@ -158,8 +159,10 @@ class SQLiteStore(Store):
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """See `Store`; the one write connection is lent to one at a time."""
-        with answering(), self.recorder.datastore.transaction(commit=True) as cursor:
-            yield SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
+        with answering(), self.recorder.datastore.get_connection(commit=True) as connection:
+            with connection.transaction(commit=True) as cursor:
+                yield SQLiteSession(cursor, self._dialect, _FAULTS, self.generation)
+            self._wal.tend(connection)
 
     @contextmanager
     def filling(self, live: Store | None) -> Iterator[Filling]:
@@ -186,7 +189,7 @@ class SQLiteStore(Store):
         """See `Store`."""
         datastore = self.recorder.datastore
         with answering():
-            return truncate_wal(lambda: datastore.get_connection(commit=True), self._path)
+            return self._wal.empty(lambda: datastore.get_connection(commit=True))
 
     def close(self) -> None:
         """See `Store`."""

@@ -32,6 +32,7 @@ from ledger.recorders.sqlite_connections import BUSY, Datastore, lock_writer
 from ledger.recorders.sqlite_erasing import SQLiteErasing, delete_payloads
 from ledger.recorders.sqlite_scanning import SQLiteScanning
 from ledger.recorders.sqlite_sweeping import SWEEPING_SCHEMA, SQLiteSweeping, check_lease
+from ledger.recorders.sqlite_wal import Wal
 from ledger.recorders.sqlite_writing import (
     FROM_BOTH,
     OF_STREAMS,
@@ -92,6 +93,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteSweeping, SQLiteApplication
             StoreUnavailable: the file cannot be opened.
         """
         self.path = path.absolute()
+        self._wal = Wal(self.path)
         self._now = now
         self._lock_file: int | None = None
         if not writer and not _exists(self.path):
@@ -174,6 +176,7 @@ class SQLiteLog(SQLiteErasing, SQLiteScanning, SQLiteSweeping, SQLiteApplication
                 connection.rollback()
                 raise
             self._commit(connection)
+            self._wal.tend(connection)
             return positions, head
 
     def _commit(self, connection: SQLiteConnection) -> None:

@@ -2,9 +2,8 @@
 
 import fcntl
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,10 +14,6 @@ from ledger.domain.errors import StoreUnavailable, WriterLocked
 from ledger.recorders.base import LOCK_TIMEOUT_MS
 
 BUSY: Final = "The SQLite ledger is locked or unreadable ({}); try again, or see `doctor`."
-TRUNCATE_S: Final = 10.0
-"""How long is tried to empty a WAL, in seconds."""
-TRUNCATE_PAUSE_S: Final = 0.05
-"""The pause between two tries, in seconds."""
 
 
 class _Writers(SQLiteConnectionPool):
@@ -91,32 +86,6 @@ class Datastore(SQLiteDatastore):
         super().close()
         if getattr(self, "writers", None) is not None:
             cast(_Writers, self.writers).close()
-
-
-def truncate_wal(
-    lend: Callable[[], AbstractContextManager[SQLiteConnection]], path: Path
-) -> list[str]:
-    """Move everything from a database's WAL into its file and empty the WAL.
-
-    `lend` gives the one connection that writes. It is asked often and briefly, because a reader
-    that is still at an older state prevents it for as long as it reads. Returns a sentence when
-    it cannot be done within `TRUNCATE_S` seconds.
-    """
-    for _ in range(round(TRUNCATE_S / TRUNCATE_PAUSE_S)):
-        with lend() as connection:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA busy_timeout=0")
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            busy = cursor.fetchone()[0]
-            cursor.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT_MS}")
-        if not busy:
-            return []
-        time.sleep(TRUNCATE_PAUSE_S)
-    remains = (
-        f"{path.name}-wal still holds older states, because a reader is at one of them; give the "
-        "same command again when no export runs."
-    )
-    return [remains]
 
 
 def lock_writer(path: Path) -> int:

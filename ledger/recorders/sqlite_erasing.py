@@ -4,19 +4,19 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from eventsourcing.sqlite import SQLiteCursor
 
 from ledger.recorders.base import DecideErasure, Found, Head
-from ledger.recorders.sqlite_connections import Datastore, truncate_wal
+from ledger.recorders.sqlite_connections import Datastore
+from ledger.recorders.sqlite_wal import Wal
 
 
 class SQLiteErasing(ABC):
     """The part of the log that looks into states and bodies, and cleans up."""
 
     datastore: Datastore
-    path: Path
+    _wal: Wal
 
     @abstractmethod
     def _reading(self) -> AbstractContextManager[SQLiteCursor]:
@@ -76,7 +76,7 @@ class SQLiteErasing(ABC):
 
     def scrub(self) -> list[str]:
         """See `ledger.recorders.base.Log`."""
-        return truncate_wal(lambda: self.datastore.get_connection(commit=True), self.path)
+        return self._wal.empty(lambda: self.datastore.get_connection(commit=True))
 
 
 def delete_payloads(cursor: SQLiteCursor, positions: Collection[int]) -> None:
