@@ -11,7 +11,7 @@ from typing import Final
 import psycopg
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.postgres import DOWN
+from ledger.recorders.postgres_connections import DOWN
 
 _MENDED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """The releases in which two connections can no longer damage a WAL database together."""

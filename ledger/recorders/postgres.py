@@ -21,18 +21,16 @@ from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.base import (
     BESIDE_CLAIMS,
     LOCK_TIMEOUT_MS,
-    AmbiguousCommit,
     Change,
     Decide,
     DecideErasure,
     Guard,
     Head,
-    NewRow,
     Seen,
     StoredRow,
     stored_rows,
 )
-from ledger.recorders.postgres_connections import WRITING, open_datastore
+from ledger.recorders.postgres_connections import DOWN, WRITING, open_datastore
 from ledger.recorders.postgres_erasing import PostgresErasing
 from ledger.recorders.postgres_scanning import PostgresScanning
 from ledger.recorders.postgres_sweeping import (
@@ -41,10 +39,14 @@ from ledger.recorders.postgres_sweeping import (
     PostgresSweeping,
     hold_lease,
 )
+from ledger.recorders.postgres_writing import (
+    INSERT,
+    TURN,
+    abandon,
+    columns,
+    committing,
+)
 
-DOWN: Final = "PostgreSQL did not take the request ({}); check that it runs and is reachable."
-REPLICA_WARNING: Final = "01000"
-"""SQLSTATE of the warning with which a COMMIT ends whose wait for the replica was cancelled."""
 COLUMNS: Final = (
     "e.notification_id, e.originator_id, e.originator_version, e.topic, e.state, e.recorded_at"
 )
@@ -72,26 +74,6 @@ MESSAGES: Final = (
 _HEAD: Final = (
     "SELECT notification_id, recorded_at FROM stored_events ORDER BY notification_id DESC LIMIT 1"
 )
-# %b: psycopg writes arrays as text in Python, item by item, and in binary hundreds of times faster.
-_INSERT: Final = """
-    WITH new AS (
-        SELECT * FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[], %b::bigint[],
-                             %b::bytea[], %b::bytea[], %b::text[])
-        WITH ORDINALITY
-        AS t (stream, version, topic, state, recorded_at, salt, body, message_id, place)
-    ), stored AS (
-        INSERT INTO stored_events (originator_id, originator_version, topic, state, recorded_at)
-        SELECT stream, version, topic, state, recorded_at FROM new ORDER BY place
-        RETURNING notification_id, originator_id, originator_version
-    ), kept AS (
-        INSERT INTO payloads (notification_id, salt, body, message_id)
-        SELECT stored.notification_id, new.salt, new.body, new.message_id
-        FROM new JOIN stored ON stored.originator_id = new.stream
-            AND stored.originator_version = new.version
-        WHERE new.body IS NOT NULL
-    )
-    SELECT notification_id FROM stored ORDER BY notification_id
-"""
 _DELETE: Final = "DELETE FROM payloads WHERE notification_id = ANY(%s)"
 _SCHEMA: Final = """
     CREATE TABLE IF NOT EXISTS stored_events (
@@ -118,14 +100,6 @@ _SCHEMA: Final = """
     -- Always empty: who writes locks it, and nobody else wants to.
     CREATE TABLE IF NOT EXISTS writers ();
 """
-# Writers exclude each other by a table of their own: a lock on the log that did so would also keep
-# VACUUM and ANALYZE away or, once one of them has begun, the writers. The second lock is that of an
-# INSERT, taken this early so that who waits for it in vain knows that nothing was written.
-TURN: Final = (
-    "LOCK TABLE writers IN EXCLUSIVE MODE",
-    "LOCK TABLE stored_events IN ROW EXCLUSIVE MODE",
-)
-"""The statements by which a write waits for its turn."""
 
 
 class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresApplicationRecorder):
@@ -199,7 +173,7 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
                     hold_lease(connection, guard)
                 change = decide(seen)
             except BaseException:
-                _abandon(connection)
+                abandon(connection)
                 raise
             return self._append(connection, seen.head, change, now)
 
@@ -244,11 +218,11 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
         recorded_at = max(now(), head.recorded_at + 1)
         times = [recorded_at + index for index in range(len(new))]
         inserted: Cursor[tuple[int]] | None = None
-        with _committing(connection), connection.pipeline():
+        with committing(connection), connection.pipeline():
             if change.erased:
                 connection.execute(_DELETE, (list(change.erased),))
             if new:
-                inserted = _cursor(connection).execute(_INSERT, _columns(new, times), prepare=True)
+                inserted = _cursor(connection).execute(INSERT, columns(new, times), prepare=True)
             self._commit(connection)
         if inserted is None:
             return [], head
@@ -361,46 +335,3 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
 
 def _cursor(connection: Connection[DictRow]) -> Cursor[tuple[Any, ...]]:
     return connection.cursor(row_factory=tuple_row, binary=True)
-
-
-def _columns(new: Sequence[NewRow], times: Sequence[int]) -> list[list[Any]]:
-    return [
-        [row.stream for row in new],
-        [row.version for row in new],
-        [row.topic for row in new],
-        [row.state for row in new],
-        list(times),
-        [row.salt for row in new],
-        [row.payload for row in new],
-        [row.message_id for row in new],
-    ]
-
-
-def _abandon(connection: Connection[DictRow]) -> None:
-    """Give up a transaction; a connection that cannot even do that is thrown away."""
-    try:
-        connection.rollback()
-    except psycopg.Error:
-        connection.close()
-
-
-@contextmanager
-def _committing(connection: Connection[DictRow]) -> Iterator[None]:
-    """Turn every doubt about a commit into AmbiguousCommit."""
-    warnings: list[str] = []
-
-    def notice(diagnostic: psycopg.errors.Diagnostic) -> None:
-        if diagnostic.sqlstate == REPLICA_WARNING:
-            warnings.append(diagnostic.message_primary or "")
-
-    connection.add_notice_handler(notice)
-    try:
-        yield
-    except psycopg.Error as error:
-        connection.close()
-        raise AmbiguousCommit(DOWN.format(type(error).__name__)) from error
-    finally:
-        connection.remove_notice_handler(notice)
-    if warnings:
-        # Committed here, but the synchronous replica did not confirm: not durable as promised.
-        raise StoreUnavailable(DOWN.format("the synchronous replica did not confirm"))

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.base import LOCK_TIMEOUT_MS
 
+DOWN: Final = "PostgreSQL did not take the request ({}); check that it runs and is reachable."
 CONNECT_S: Final = 3
 """How long one try to connect may take, in seconds, unless the address names another time."""
 LOST: Final = {
