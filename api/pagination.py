@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from flask import request
 
 from api.errors import Problem, invalid
-from api.services import services
+from api.services import Services, services
 from projections.answers import Answer, Cursor, Page
 
 T = TypeVar("T")
@@ -48,6 +48,11 @@ def position_headers(answer: Answer[Any]) -> dict[str, str]:
         "Ledger-Projection": f"{answer.projection}; version={answer.version}; "
         f"generation={answer.generation}",
     }
+
+
+def log_end(use: Services) -> dict[str, str]:
+    """Say how far the log went when an answer was made from itself."""
+    return {"Ledger-Position": str(use.log.head().position)}
 
 
 def make_cursor(end: Cursor, question: bytes, key: bytes) -> str:

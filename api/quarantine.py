@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.auth import requires
+from api.moments import settle
+from api.pagination import after, next_cursor
 from api.routes import Routes
-from api.schemas import HeldSchema, NoQuery, VerifiedSchema, page_of
+from api.schemas import HeldSchema, NoQuery, PageQuery, VerifiedSchema, page_of
 from api.services import services
 from api.settings import Settings
 from ledger.application import Delivery, Recorded
 from ledger.ofauth.signatures import SignatureError, verify
 from ledger.quarantine import Held, Quarantine
+from projections.answers import Page
 
 blueprint = Routes("quarantine", __name__, description="Requests that no secret verified")
 
@@ -28,14 +31,17 @@ class Looked:
 
 @blueprint.get("/api/quarantine")
 @requires("admin")
-@blueprint.query(NoQuery)
+@blueprint.query(PageQuery)
 @blueprint.answers(page_of(HeldSchema))
-def quarantine(_: dict[str, Any]) -> Any:
-    """Requests that are held, oldest first."""
-    use = services()
+def quarantine(query: dict[str, Any]) -> Any:
+    """Requests that are held, oldest first; they are not in the log."""
+    use, limit = services(), query["limit"]
+    settle(query)
     use.quarantine.expire(use.now() // 1000)
-    items = [held_item(held) for held in use.quarantine.list()]
-    return {"items": items, "next_cursor": None}
+    (last,) = after(query) or ("",)
+    held = use.quarantine.list(after=str(last), limit=limit + 1)
+    page = Page(tuple(held[:limit]), (held[limit - 1].id,) if len(held) > limit else None)
+    return {"items": [held_item(one) for one in page.items], "next_cursor": next_cursor(page)}
 
 
 @blueprint.post("/api/quarantine/verify")

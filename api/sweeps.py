@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from api.auth import requires
 from api.errors import NOT_CONFIGURED, Problem, missing
-from api.pagination import after, next_cursor
+from api.moments import settle
+from api.pagination import after, log_end, next_cursor
 from api.routes import Routes
-from api.schemas import DEFAULT_LIMIT, MAX_LIMIT, CamelSchema, Millis, NoQuery, Whole
+from api.schemas import CamelSchema, FreshQuery, Millis, NoQuery, PageQuery
 from api.services import Services, services
 from api.sweeping import NoProvider
 from ledger.reconcile.telling import PassTold, one_pass, passes
@@ -27,17 +28,6 @@ class SweepBody(CamelSchema):
             "For when `readyz` says `braked` and you have seen in OFAuth's dashboard that it is so."
         },
     )
-
-
-class SweepsQuery(CamelSchema):
-    """Which page of the passes is meant."""
-
-    limit = Whole(
-        load_default=DEFAULT_LIMIT,
-        validate=validate.Range(1, MAX_LIMIT),
-        metadata={"description": f"How many items, 1 to {MAX_LIMIT}."},
-    )
-    cursor = fields.String(metadata={"description": "`nextCursor` of the page before."})
 
 
 class SweepSchema(CamelSchema):
@@ -103,16 +93,17 @@ class SweepPageSchema(CamelSchema):
 
 @blueprint.get("/api/sweeps")
 @requires("read")
-@blueprint.query(SweepsQuery)
+@blueprint.query(PageQuery)
 @blueprint.answers(SweepPageSchema)
 def sweeps(query: dict[str, Any]) -> Any:
-    """List the passes, the newest first."""
+    """List the passes, the newest first; `Ledger-Position` is the log's end."""
     use = services()
-    start = after(query)
+    settle(query)
+    end, start = log_end(use), after(query)
     before = None if start is None else int(start[0])
     told, following = passes(use.log, before=before, limit=query["limit"])
     page = Page(tuple(told), None if following is None else (following,))
-    return {"items": [_item(use, one) for one in told], "next_cursor": next_cursor(page)}
+    return {"items": [_item(use, one) for one in told], "next_cursor": next_cursor(page)}, 200, end
 
 
 @blueprint.post("/api/sweeps")
@@ -132,14 +123,16 @@ def sweep(_: dict[str, Any], body: dict[str, Any]) -> Any:
 
 @blueprint.get("/api/sweeps/<id>")
 @requires("read")
-@blueprint.query(NoQuery)
+@blueprint.query(FreshQuery)
 @blueprint.answers(SweepSchema)
-def one_sweep(_: dict[str, Any], id: str) -> Any:
-    """Give one pass."""
-    found = _found(services(), id)
+def one_sweep(query: dict[str, Any], id: str) -> Any:
+    """Give one pass; `Ledger-Position` is the log's end."""
+    use = services()
+    settle(query)
+    end, found = log_end(use), _found(use, id)
     if found is None:
         raise missing("No pass has this id.", "`/api/sweeps` lists them.")
-    return found
+    return found, 200, end
 
 
 def _found(use: Services, id: str) -> dict[str, Any] | None:

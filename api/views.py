@@ -7,8 +7,9 @@ from marshmallow import fields
 
 from api.auth import requires
 from api.errors import invalid, missing
+from api.moments import settle
 from api.routes import Routes
-from api.schemas import CamelSchema, NoQuery, ProjectionSchema
+from api.schemas import CamelSchema, FreshQuery, NoQuery, ProjectionSchema
 from api.services import services
 from projections.answers import Progress
 from projections.errors import UnknownProjection
@@ -94,11 +95,12 @@ class ProjectionsSchema(CamelSchema):
 
 @blueprint.get("/api/projections")
 @requires("read")
-@blueprint.query(NoQuery)
+@blueprint.query(FreshQuery)
 @blueprint.answers(ProjectionsSchema)
-def projections(_: dict[str, Any]) -> Any:
+def projections(query: dict[str, Any]) -> Any:
     """Each projection's position, lag and blocked streams; `Ledger-Position` is the log's end."""
     use = services()
+    settle(query)
     progress = use.questions.progress()
     end = use.log.head().position
     answer = {

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -74,10 +75,14 @@ class Quarantine:
             self._bytes += len(content)
             return True
 
-    def list(self) -> Sequence[Held]:
-        """Give all held requests, oldest first; one that vanishes meanwhile is passed over."""
-        found = (self.get(file.name.removesuffix(_SUFFIX)) for file in self._files())
-        return [held for held in found if held is not None]
+    def list(self, *, after: str = "", limit: int | None = None) -> Sequence[Held]:
+        """Give held requests, oldest first: at most `limit`, of those behind the id `after`.
+
+        One that vanishes meanwhile is passed over.
+        """
+        ids = (file.name.removesuffix(_SUFFIX) for file in self._files())
+        found = (self.get(id) for id in ids if id > after)
+        return list(islice((held for held in found if held is not None), limit))
 
     def get(self, id: str) -> Held | None:
         """Give one held request, or None when there is none of that id."""
@@ -147,7 +152,9 @@ class Quarantine:
         return sum(sizes)
 
     def _write(self, id: str, content: bytes) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # `parents=True` would make those readable for everybody.
+        for folder in (*reversed(self._folder.parents), self._folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
         partial = self._file(id).with_suffix(_PARTIAL)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -145,6 +145,22 @@ def test_a_whole_dialect_with_a_wrong_secret_is_put_aside(small: Serving) -> Non
     assert [(one["dialect"], one["size"]) for one in held] == [("documented", len(body))]
 
 
+def test_what_is_held_is_listed_page_by_page(small: Serving) -> None:
+    """Oldest first; the cursor of one page gives the next."""
+    for n in range(3):
+        body = webhook(connection=f"conn_{n}")
+        stamp = int(time.time())
+        headers = sign(Dialect.DOCUMENTED, STRANGER, body, stamp=stamp)
+        assert is_refusal(small.deliver(body, **headers))
+    first = small.read("/api/quarantine", limit=2)
+    rest = small.read("/api/quarantine", limit=2, cursor=first["nextCursor"])
+    ids = [one["id"] for one in (*first["items"], *rest["items"])]
+    assert len(first["items"]) == 2
+    assert ids == sorted(set(ids))
+    assert len(ids) == 3
+    assert rest["nextCursor"] is None
+
+
 def test_a_corrected_secret_lets_the_quarantine_be_recorded(
     sqlite_url: str, tmp_path: Path
 ) -> None:

@@ -37,6 +37,23 @@ def test_held_files_are_private(held: Quarantine, tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_every_folder_that_is_made_is_private(tmp_path: Path) -> None:
+    """Also those above the quarantine."""
+    held = Quarantine(tmp_path / "data" / "of" / "quarantine", entropy=os.urandom)
+    held.keep(HEADERS, b"body", NOW)
+    made = [tmp_path / "data", tmp_path / "data" / "of", tmp_path / "data" / "of" / "quarantine"]
+    assert [folder.stat().st_mode & 0o777 for folder in made] == [0o700] * 3
+
+
+def test_held_requests_are_given_page_by_page(held: Quarantine) -> None:
+    """In the order in which they came."""
+    for n in range(5):
+        held.keep(HEADERS, b"body %d" % n, NOW + n)
+    first = held.list(limit=2)
+    rest = held.list(after=first[-1].id, limit=9)
+    assert [one.body for one in (*first, *rest)] == [b"body %d" % n for n in range(5)]
+
+
 def test_a_request_that_was_recorded_is_let_go(held: Quarantine) -> None:
     """Removing twice is fine."""
     held.keep(HEADERS, b"body", NOW)
