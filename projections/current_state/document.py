@@ -171,10 +171,17 @@ def _updated_at(carried: int | None, steps: Sequence[Step]) -> int | None:
 
 
 def _expired_at(connection: Connection) -> int | None:
+    """Give when the session ended or will end, as last said, unless the status has turned since.
+
+    Webhooks do not say it: what a row said before one of them is about a session before.
+    """
+    since, said = connection.status_since, None
     if "expiredAt" in connection.fields:
-        carried: int | None = connection.fields["expiredAt"]
-        return carried
-    return connection.status_since if connection.status is Status.EXPIRED else None
+        claims = (step.claim for step in reversed(connection.steps))
+        claim = next(claim for claim in claims if "expiredAt" in claim.fields)
+        if since is None or claim.k >= since or not connection.live:
+            said = claim.fields["expiredAt"]
+    return since if said is None and connection.status is Status.EXPIRED else said
 
 
 def _tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -88,7 +88,7 @@ class CurrentState:
     """What is true of each connection now."""
 
     name = "current_state"
-    version = 7
+    version = 8
     streams: tuple[str, ...] = (CONNECTION,)
     tables: Sequence[Table] = (CONNECTIONS, ACCOUNTS)
     statements: Sequence[Statement] = (UPSERT, FORGET, STATE)

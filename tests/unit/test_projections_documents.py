@@ -56,6 +56,20 @@ def test_expired_at_is_the_carried_time_else_the_start_of_the_expiry() -> None:
     assert shown(created(), carried).expired_at == NOON + 7
 
 
+def test_what_a_row_said_of_an_expiry_holds_until_the_status_turns() -> None:
+    """Webhooks do not say when a session ended: what was said before is about another one."""
+    live = row(at=MINUTE, answered=MINUTE, status=Status.ACTIVE, expiredAt=None)
+    over = row(at=MINUTE, answered=MINUTE, status=Status.EXPIRED, expiredAt=NOON + 7)
+    later = row(at=HOUR, answered=HOUR, status=Status.ACTIVE, expiredAt=NOON + 9 * HOUR)
+    assert shown(created(), live, expired(at=2 * MINUTE)).expired_at == NOON + 2 * MINUTE
+    assert shown(created(), over, active(at=HOUR)).expired_at is None
+    assert shown(created(), over, active(at=HOUR), expired(at=2 * HOUR)).expired_at == (
+        NOON + 2 * HOUR
+    )
+    assert shown(created(), over, later).expired_at == NOON + 9 * HOUR
+    assert shown(created(), over, disconnected(at=HOUR)).expired_at == NOON + 7
+
+
 def test_last_evidence_is_the_newest_arrival_of_any_claim() -> None:
     """A second delivery of an old claim is fresh evidence."""
     seen = shown(created(), swept(row(at=MINUTE, answered=2 * MINUTE)))
