@@ -11,7 +11,7 @@ from ledger.domain.link_proof import AFTER_MS, is_open
 from ledger.domain.link_session import LONGEST_LIFE_MS, LinkSession
 from ledger.domain.status import Status
 
-FLAG: Final = "fork_suspected"
+FLAG: Final = "forkSuspected"
 """The flag of a connection of which that is suspected."""
 LONGEST_MS: Final = LONGEST_LIFE_MS + AFTER_MS
 """How long before its end a session may have been asked for, at most, in milliseconds."""

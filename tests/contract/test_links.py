@@ -211,15 +211,15 @@ def test_a_fork_is_suspected_as_long_as_the_other_connection_is_not_active(views
     born = about("conn_new", as_statement(created(at=5 * MINUTE, client=CLIENT)))
     views.tell(born)
     suspicious = views.log.head().recorded_at
-    assert flags(views, "conn_new") == ("fork_suspected",)
+    assert flags(views, "conn_new") == ("forkSuspected",)
     assert flags(views, "conn_abc123") == ()
     client = views.client(HOUR)
     assert client is not None
-    assert [one.flags for one in client.connections] == [(), ("fork_suspected",)]
+    assert [one.flags for one in client.connections] == [(), ("forkSuspected",)]
     views.tell(as_statement(active(at=10 * MINUTE)))
     assert flags(views, "conn_new") == ()
-    assert flags(views, "conn_new", as_of_us=suspicious) == ("fork_suspected",)
-    assert flags(views, "conn_new", valid_at_ms=NOON + 9 * MINUTE) == ("fork_suspected",)
+    assert flags(views, "conn_new", as_of_us=suspicious) == ("forkSuspected",)
+    assert flags(views, "conn_new", valid_at_ms=NOON + 9 * MINUTE) == ("forkSuspected",)
     assert flags(views, "conn_new", valid_at_ms=NOON + 10 * MINUTE) == ()
     views.client(HOUR, as_of_us=before)
 
@@ -237,7 +237,7 @@ def test_a_fork_is_suspected_of_another_client_with_the_same_upstream_account(
     )
     views.link(asked(connection="conn_abc123"))
     views.link(opened())
-    assert flags(views, "conn_new") == ("fork_suspected",)
+    assert flags(views, "conn_new") == ("forkSuspected",)
     assert flags(views, "conn_other") == ()
 
 
@@ -259,7 +259,7 @@ def test_all_ways_to_ask_agree_on_suspicions(views: Linked) -> None:
         if random.random() < 0.9:
             views.link(opened(at + MINUTE, random.choice((None, HOUR, 15 * MINUTE))), link=link)
     for name in names:
-        suspicious += "fork_suspected" in flags(views, name)
+        suspicious += "forkSuspected" in flags(views, name)
         moment = NOON + random.randrange(2 * HOUR)
         head = views.log.head().recorded_at
         flags(views, names[0], as_of_us=head, valid_at_ms=max(moment, NOON))
