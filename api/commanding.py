@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from api.worker import Worker
@@ -20,10 +20,12 @@ from ledger.domain.connection import fold
 from ledger.domain.errors import LedgerError
 from ledger.domain.orders import Order, unproved_before
 from ledger.domain.sweep_events import SweepCompleted
+from ledger.domain.words import connection_stream, short_id
 from ledger.ofauth.errors import ProviderError
 from ledger.reconcile.past import passes_before
 from ledger.reconcile.rows import statements_of
 from ledger.recorders.base import Log
+from ledger.recorders.codec import statement_of
 from projections.current_state.view import commanded_connections, count_asked
 from projections.store import Reads
 
@@ -126,18 +128,20 @@ class Commanding(Worker):
 
     def command(
         self, order: Order, connection: str, *, by: str, reason: str | None = None
-    ) -> Request | None:
-        """Have something done; it is durable when this returns. None when it is open already.
+    ) -> Request:
+        """Have something done; it is durable when this returns.
 
-        What is open already is tried again at once, unless the provider wants to be left alone.
+        What is open already is not written again: it is tried at once, unless the provider wants to
+        be left alone.
 
         Raises:
             LedgerBusy, StoreUnavailable: nothing is promised.
         """
         found = [one for one in self._intents(connection) if one.request.order is order]
-        if any(not one.may_close for one in found):
-            self._take(_Task(self._monotonic(), connection))
-            return None
+        for one in found:
+            if not one.may_close:
+                self._take(_Task(self._monotonic(), connection))
+                return replace(one.request, position=self._position_of(one.request))
         request = self.record.requested(order, connection, by=by, reason=reason)
         self._take(_Task(self._monotonic(), connection, fresh=None if found else request))
         return request
@@ -247,10 +251,16 @@ class Commanding(Worker):
             fresh = None  # from here on the provider may have done it, whatever can be written down
             tried = [self._attempt(request) for request in due]
         except LedgerError as error:
-            log.warning("a command could not be worked on: %s", error)
+            log.warning(
+                "%s: its command could not be worked on: %s",
+                self._printable(task.connection),
+                error,
+            )
             return self._later(task, fresh=fresh)
         except Exception as error:  # noqa: BLE001 - the other commands must go on
-            log.error("a command failed: %s", type(error).__name__)
+            log.error(
+                "%s: its command failed: %s", self._printable(task.connection), type(error).__name__
+            )
             return self._later(task, fresh=None)
         tried = [one for one in tried if not one.done]
         if not tried:
@@ -275,7 +285,8 @@ class Commanding(Worker):
         try:
             confirmed = self.record.called(provider, request)
         except ProviderError as error:
-            log.warning("a command (%s) was not confirmed: %s", request.order, error)
+            name = self._printable(request.connection)
+            log.warning("%s: its command (%s) was not confirmed: %s", name, request.order, error)
             known = fold(request.connection, self._known(request.connection))
             self.record.refused(request, error, known)
             told = refusal(error, known) is not None
@@ -297,6 +308,16 @@ class Commanding(Worker):
 
     def _intents(self, connection: str) -> list[Intent]:
         return intents(connection, self._known(connection), self._newest())
+
+    def _printable(self, connection: str) -> str:
+        return short_id(connection, self._log.key)
+
+    def _position_of(self, request: Request) -> int | None:
+        for row in self._log.read_streams([connection_stream(request.connection)]):
+            statement = statement_of(row)
+            if statement is not None and statement.evidence.stream == request.evidence:
+                return row.position
+        return None
 
     def _known(self, connection: str) -> Sequence[Statement]:
         return statements_of(self._log, [connection]).get(connection, [])

@@ -10,9 +10,10 @@ from api.auth import requires
 from api.errors import NOT_CONFIGURED, Problem, missing
 from api.linking import begin_session
 from api.links import MOST_REASON, BegunSchema, begun_answer
+from api.pagination import log_end
 from api.routes import Routes
 from api.schemas import CamelSchema, NoQuery, Text
-from api.services import Services, services
+from api.services import services
 from ledger.domain.orders import Order
 
 blueprint = Routes("commands", __name__, description="Commands about connections")
@@ -92,14 +93,8 @@ def _command(order: Order, text: str, reason: str | None) -> Any:
             "This connection has never been heard of.",
             "The provider's own routes (`/v2/…`) pass a call about it on.",
         )
-    position = None
+    headers = log_end(use)
     if known.status != "deleted":
         request = use.commanding.command(order, connection_id, by=g.token_name, reason=reason)
-        position = None if request is None else request.position
-    return _state(use, connection_id, position)
-
-
-def _state(use: Services, connection_id: str, position: int | None) -> Any:
-    end = use.log.head().position if position is None else position
-    state = use.questions.latest(connection_id, now_ms=use.now() // 1000)
-    return state, 202, {"Ledger-Position": str(end)}
+        headers = {"Ledger-Position": str(request.position)}
+    return use.questions.latest(connection_id, now_ms=use.now() // 1000), 202, headers

@@ -108,5 +108,5 @@ def check_commands(unproved: int) -> Finding:
     if not unproved:
         return well("commands", "none is open for too long")
     what = f"Connections with a command that is not proved after 15 minutes: {unproved}."
-    advice = "They are still billed. See their histories, the log, and OFAuth's dashboard."
+    advice = "They are still billed. The log of `serve` names them and says what OFAuth answers."
     return failed("commands", what, advice)

@@ -79,7 +79,9 @@ def test_what_is_commanded_twice_is_done_once(serving: Commanding) -> None:
     """While it is open, and afterwards."""
     id = serving.connect()
     serving.provider.set_faults({"http5xx": 1})
-    assert {serving.order(id, "delete").status_code for _ in range(3)} == {202}
+    answers = [serving.order(id, "delete") for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.headers["Ledger-Position"] for answer in answers}) == 1
     serving.provider.set_faults({})
     serving.becomes(id, "deleted")
     assert serving.order(id, "delete").status_code == 202
