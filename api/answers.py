@@ -36,7 +36,9 @@ class ConnectionSchema(CamelSchema):
     user_data = _maybe(fields.Dict, "The creator's account, as the provider last said it, by key.")
     created_at = _maybe(Millis, "When it began.")
     updated_at = _maybe(Millis, "When anything about it last changed.")
-    expired_at = _maybe(Millis, "When its session ended or will end, as last said.")
+    expired_at = _maybe(
+        Millis, "When its session ended or will end, as last said of its present status."
+    )
     deleted_at = _maybe(Millis, "When the provider removed it.")
     missing_since = _maybe(Millis, "Since when the provider's list lacks it.")
     deletion_requested_at = _maybe(Millis, "When its deletion was asked for through the ledger.")
@@ -139,11 +141,14 @@ class DuplicateGroupSchema(CamelSchema):
 
 
 class EvidenceSchema(CamelSchema):
-    """One delivery that states a claim."""
+    """What states a claim: a delivery, a pass over the list, or a command."""
 
-    position = _maybe(fields.Integer, "Where it lies in the log; null when behind `asOf`.")
-    delivery_id = _said(fields.String, "Its stream.")
-    dialect = _maybe(fields.String, "The signature's dialect.")
+    position = _maybe(
+        fields.Integer,
+        "Where it lies in the log; null when behind `asOf`, and of a command: that has no stream.",
+    )
+    delivery_id = _said(fields.String, "Its stream, or the name of the command.")
+    dialect = _maybe(fields.String, "The dialect of a delivery's signature; `sweep`, or `command`.")
     observed_at = _said(Millis, "When it reached the ledger.")
 
 
@@ -164,4 +169,4 @@ class HistoryEntrySchema(CamelSchema):
     data = _said(
         fields.Dict, "`changes` (name to `from` and `to`), the status after it, what was said."
     )
-    evidence = _list_of(EvidenceSchema, "All deliveries that state it.")
+    evidence = _list_of(EvidenceSchema, "All that states it.")

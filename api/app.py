@@ -31,7 +31,7 @@ from api import (
     webhooks,
 )
 from api.logs import log_request
-from api.routes import LedgerApi
+from api.routes import LedgerApi, Reference
 from api.services import EXTENSION, Services, behind, new_request_id, services
 from api.slots import Slots
 
@@ -76,6 +76,7 @@ def create_app(given: Services) -> Flask:
     """Make the Flask application that answers with these services."""
     app = _Ledger("api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = webhooks.MAX_BODY
+    app.url_map.converters["reference"] = Reference
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = given

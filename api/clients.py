@@ -24,7 +24,7 @@ def client_by_query(query: dict[str, Any]) -> Any:
     return _client(query["client_reference_id"], query)
 
 
-@blueprint.get("/api/clients/<path:reference>")
+@blueprint.get("/api/clients/<reference:reference>")
 @requires("read")
 @blueprint.query(MomentQuery)
 @blueprint.answers(ClientSchema)
@@ -33,7 +33,7 @@ def client(query: dict[str, Any], reference: str) -> Any:
     return _client(reference, query)
 
 
-@blueprint.get("/api/clients/<path:reference>/history")
+@blueprint.get("/api/clients/<reference:reference>/history")
 @requires("read")
 @blueprint.query(HistoryQuery)
 @blueprint.answers(HistoryPage)

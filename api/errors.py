@@ -11,6 +11,7 @@ from typing import Any, Final
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from api.services import services
 from ledger.application import UnknownDelivery
 from ledger.domain.errors import LedgerBusy, LedgerError, StoreUnavailable
 from ledger.ofauth.errors import ProviderError
@@ -198,8 +199,8 @@ _TYPES_THERE: Final = {
     503: "SERVICE_UNAVAILABLE",
 }
 _ASK_THE_PROVIDER: Final = (
-    "The ledger passes on the Connections and Link calls only. Use the provider's own URL "
-    "(https://api.ofauth.com) for this one."
+    "The ledger passes on the Connections and Link calls only. Use the provider's own URL ({}) for "
+    "this one."
 )
 _GOING_ON: Final = "The request is on disk: the ledger goes on with it until it is proved."
 _NO_ROUTE: Final = "No route has this path. `/openapi.json` lists them all."
@@ -279,12 +280,16 @@ def answer(problem: Problem) -> Response:
     return response
 
 
+def _ask_the_provider() -> str:
+    return _ASK_THE_PROVIDER.format(services().settings().ofauth_url)
+
+
 def _as_the_provider(problem: Problem) -> Response:
     kind = problem.kind
     status = _STATUS_THERE.get(kind.status, kind.status)
     no_route = kind in (NOT_FOUND, NOT_ALLOWED)
     body = {
-        "error": _ASK_THE_PROVIDER if no_route else problem.detail,
+        "error": _ask_the_provider() if no_route else problem.detail,
         "type": _TYPES_THERE.get(status, "INTERNAL_ERROR"),
         "requestId": g.get("request_id"),
     }

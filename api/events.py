@@ -34,7 +34,9 @@ _NAMES: Final = {
     "connection": "connection_id",
 }
 """Fields of events that are called otherwise in answers."""
-_TIMES: Final = frozenset({"observed", "expires_at", "proved_at"})
+_TIMES: Final = frozenset(
+    {"observed", "expires_at", "proved_at", "answered_from", "answered_to", "since", "until"}
+)
 
 blueprint = Routes("events", __name__, description="The log itself")
 

@@ -9,6 +9,7 @@ from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
 from marshmallow import EXCLUDE, RAISE, Schema
 from webargs.flaskparser import FlaskParser
+from werkzeug.routing import PathConverter
 
 from api.errors import BAD_REQUEST, CONTENT_TYPE, WRONG_MEDIA, Problem
 from api.schemas import Micros, Millis, ProblemSchema, Text, Truth, Whole
@@ -44,6 +45,13 @@ class StrictParser(FlaskParser):
             return super().load_json(req, schema)
         except (RecursionError, ValueError):
             raise Problem(BAD_REQUEST, "The body is no JSON that can be read.") from None
+
+
+class Reference(PathConverter):
+    """A client's reference in a path: whatever characters it holds, slashes and all."""
+
+    regex = r"[\s\S]+?"
+    part_isolating = False
 
 
 class Routes(Blueprint):  # type: ignore[misc]

@@ -39,7 +39,7 @@ def app(small: Serving) -> Flask:
 def routes(app: Flask) -> Iterator[tuple[str, str, str]]:
     """Every endpoint with a path and a method that reach it."""
     for rule in app.url_map.iter_rules():
-        path = re.sub(r"<(?:path:)?(\w+)>", lambda match: EXAMPLES[match[1]], rule.rule)
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda match: EXAMPLES[match[1]], rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield rule.endpoint, method, path
 
@@ -249,7 +249,7 @@ def test_openapi_is_valid_and_describes_every_route(small: Serving, app: Flask) 
     OpenAPIV31SpecValidator(spec).validate()
     described = {(path, method.upper()) for path, item in spec["paths"].items() for method in item}
     real = {
-        (re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), method)
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not rule.rule.startswith(("/docs", "/openapi.json"))

@@ -62,7 +62,10 @@ def test_a_client_is_answered_with_every_key(serving: Serving) -> None:
     assert connection["missingSince"] is None
 
 
-@pytest.mark.parametrize("ref", ["team/eu/user 1", "ümläut/x", "a?b=c&d", "..%2e", "x/history/y"])
+@pytest.mark.parametrize(
+    "ref",
+    ["team/eu/user 1", "ümläut/x", "a?b=c&d", "..%2e", "x/history/y", "/x", "//", "two\nlines"],
+)
 def test_a_reference_may_hold_any_character(serving: Serving, ref: str) -> None:
     """As a path with slashes, and as a parameter."""
     from urllib.parse import quote

@@ -197,6 +197,12 @@ def test_errors_have_the_provider_s_form(
     assert answer.content_type == "application/json"
 
 
+def test_what_is_not_passed_on_is_asked_for_elsewhere(between: Between) -> None:
+    """At the provider that is set, wherever that is."""
+    error = between.v2("GET", "/v2/account/profile", ADMIN).json["error"]
+    assert between.provider_url in error
+
+
 def test_unknown_parameters_are_ignored(between: Between) -> None:
     """As the provider does."""
     assert between.v2("GET", "/v2/connections?foo=bar").status_code == 200

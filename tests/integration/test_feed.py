@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from api import arrivals
+from api import arrivals, events
 from api.arrivals import PLACES, Arrivals
+from ledger.domain.events import TYPES
 from ledger.recorders.base import NewRow
 from tests.builders import NOON, SECRET, webhook
 from tests.serving import ADMIN, READ, Serving
@@ -56,6 +58,19 @@ def test_the_feed_is_the_log_in_its_order(serving: Serving, limit: int) -> None:
     assert all(a < b for a, b in pairwise(positions))
     log = serving.service.services.log
     assert positions == [row.position for row in log.read_log(0, 100)]
+
+
+def test_every_time_of_every_event_is_given_as_text() -> None:
+    """What else is a whole number counts something; a new one must be put to either."""
+    counts = {"size", "claims", "deliveries", "appended", "connections", "live", "repairs"}
+    counts |= {"requests", "rows", "transitions"}
+    numbers = {
+        field.name
+        for cls in TYPES.values()
+        for field in dataclasses.fields(cls)
+        if field.type in (int, "int", "int | None", int | None)
+    }
+    assert numbers - counts == events._TIMES
 
 
 def test_an_event_says_what_was_stated_and_on_what_evidence(serving: Serving) -> None:
