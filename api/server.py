@@ -1,6 +1,7 @@
 """The HTTP server: waitress, embedded so that its end lets requests in flight finish."""
 
 import contextlib
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 MAX_CONNECTIONS: Final = 1_000
+FILES: Final = 2 * MAX_CONNECTIONS
+"""How many files a serving process may have open: its connections, and what the stores open."""
 MAX_HEADERS: Final = 64 * 1024
 """Bytes; a larger head of a request is refused by waitress."""
 LINGER_BYTES: Final = 32 * 1024 * 1024
@@ -122,6 +125,15 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         self.left -= len(data)
         if self.left < 0:
             super().handle_close()
+
+
+def allow_files() -> None:
+    """Let this process open as many files as it may need: most systems give 1,024 unless asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unbounded = resource.RLIM_INFINITY
+    enough = FILES if hard == unbounded else min(FILES, hard)
+    if soft != unbounded and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
 
 
 class Server:

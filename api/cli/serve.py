@@ -9,7 +9,7 @@ import click
 from api.bootstrap import open_service, spare_collector
 from api.cli.output import unavailable
 from api.logs import configure
-from api.server import Server
+from api.server import Server, allow_files
 from api.settings import LiveSettings
 
 
@@ -30,6 +30,7 @@ def serve(host: str, port: int) -> None:
     """
     settings = LiveSettings(os.environ, serving=True)
     configure(settings().log_format, sys.stderr)
+    allow_files()
     for doubt in settings().doubts:
         click.echo(f"Warning: {doubt}", err=True)
     service = open_service(settings(), present=settings)
