@@ -15,7 +15,7 @@ from api.cli.interrupting import interrupts
 from api.cli.output import as_json, print_facts, print_json, print_rows
 from api.cli.progress import showing
 from api.cli.reading import open_ledger
-from api.cli.remote import Remote, asked, at_url, do_or_ask
+from api.cli.remote import READ, READ_AND_ADMIN, Remote, asked, at_url, do_or_ask
 from api.settings import Settings
 from api.views import ProjectionsSchema, RebuildSchema, projection_items
 from ledger.recorders.base import Log
@@ -59,7 +59,7 @@ def list_(url: str | None, json_: bool) -> None:
 
     Asked through the service, also the rebuild that runs, or the one that ended last.
     """
-    answer = asked(url, lambda service: service.get(PATH))
+    answer = asked(url, lambda service: service.get(PATH), needs=READ)
     if answer is None:
         answer = _read(Settings.from_env(os.environ))
     if json_:
@@ -94,6 +94,7 @@ def rebuild(names: Sequence[str], verify: bool, url: str | None, json_: bool) ->
             url,
             lambda ledger: _here(settings.database_url, ledger.log, names, verify, interrupted),
             lambda service: _there(service, names, verify, interrupted),
+            needs=READ_AND_ADMIN,
         )
     if json_:
         print_json(done)
@@ -138,6 +139,8 @@ def _there(
     service: Remote, names: Sequence[str], verify: bool, interrupted: threading.Event
 ) -> Rebuild:
     """Have the service rebuild."""
+    # first, so that a token with which one cannot follow a rebuild starts none
+    service.get(PATH)
     service.post(f"{PATH}/rebuild", {"names": list(names), "verify": verify})
 
     def look() -> Rebuild:

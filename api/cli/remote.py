@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import requests
@@ -21,6 +21,12 @@ T = TypeVar("T")
 
 CONNECT_S = 5
 READ_S = 300
+ADMIN: Final = "the scope admin"
+"""What the token of a command needs that only gives an order."""
+READ: Final = "the scope read"
+"""What that of a command needs that only asks."""
+READ_AND_ADMIN: Final = "the scopes read and admin"
+"""What that of a command needs that follows what it has started."""
 WENT_AWAY = (
     "The service at --url went away before it had answered. See whether it runs, and give the "
     "command again."
@@ -42,10 +48,11 @@ class Unreachable(Exception):
 class Remote:
     """The service that holds the ledger, over HTTP."""
 
-    def __init__(self, url: str, token: str) -> None:
-        """Ask the service at `url` with a token that has the scope `admin`."""
+    def __init__(self, url: str, token: str, needs: str) -> None:
+        """Ask the service at `url` with a token, which needs these scopes."""
         self._url = url.rstrip("/")
         self._token = token
+        self._needs = needs
         self._answered = False
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
@@ -86,8 +93,10 @@ class Remote:
         if answer.status_code == NOT_FOUND.status:
             findings(str(body.get("detail", "")))
         if answer.status_code in (UNAUTHORIZED.status, FORBIDDEN.status):
-            token = f"its token is that of LEDGER_TOKEN. {body.get('detail', '')}"
-            unavailable(f"The service refused the command ({answer.status_code}): {token}")
+            unavailable(
+                f"The service refused the command ({answer.status_code}). Set LEDGER_TOKEN to one "
+                f"of its tokens that has {self._needs}."
+            )
         if not answer.ok:
             unavailable(f"The service refused ({answer.status_code}): {body.get('detail', '')}")
         return body
@@ -100,28 +109,35 @@ def _refused(error: requests.ConnectionError) -> bool:
 
 
 def do_or_ask(
-    settings: Settings, url: str | None, do: Callable[[Ledger], T], ask: Callable[[Remote], T]
+    settings: Settings,
+    url: str | None,
+    do: Callable[[Ledger], T],
+    ask: Callable[[Remote], T],
+    *,
+    needs: str = ADMIN,
 ) -> T:
     """Do it through the service when its address and token are given, else on the ledger itself.
+
+    `needs` are the scopes without which the service refuses what `ask` asks.
 
     Raises:
         WriterLocked: another process holds the ledger; it says both ways out.
         StoreUnavailable: the ledger cannot be opened.
     """
-    answer = asked(url, ask)
+    answer = asked(url, ask, needs=needs)
     if answer is not None:
         return answer
-    with _writing(settings, token_missing=bool(url and not _token())) as ledger:
+    with _writing(settings, needs, token_missing=bool(url and not _token())) as ledger:
         return do(ledger)
 
 
-def asked(url: str | None, ask: Callable[[Remote], T]) -> T | None:
+def asked(url: str | None, ask: Callable[[Remote], T], *, needs: str) -> T | None:
     """Ask the service; None when its address or its token is not given, or nobody listens."""
     token = _token()
     if not url or not token:
         return None
     try:
-        return ask(Remote(url, token))
+        return ask(Remote(url, token, needs))
     except Unreachable:
         click.echo("Nobody listens at --url; opening the ledger instead.", err=True)
         return None
@@ -132,24 +148,24 @@ def _token() -> str | None:
 
 
 @contextmanager
-def _writing(settings: Settings, *, token_missing: bool) -> Iterator[Ledger]:
+def _writing(settings: Settings, needs: str, *, token_missing: bool) -> Iterator[Ledger]:
     file = settings.database_file
     if file is not None and not file.exists():
         unavailable(f"There is no ledger at {file}. Check LEDGER_DATABASE_URL, or give --url.")
     try:
         log = open_log(settings.database_url, writer=True, entropy=entropy, now=now_us)
     except WriterLocked:
-        raise WriterLocked(_both_ways_out(token_missing)) from None
+        raise WriterLocked(_both_ways_out(needs, token_missing)) from None
     try:
         yield Ledger(log, now=now_us, entropy=entropy)
     finally:
         log.close()
 
 
-def _both_ways_out(token_missing: bool) -> str:
+def _both_ways_out(needs: str, token_missing: bool) -> str:
     missing = " LEDGER_TOKEN is not set." if token_missing else ""
     return (
-        "Another process (`serve`) holds this SQLite ledger." + missing + " Either give --url (or "
-        "LEDGER_URL) with the service's address and LEDGER_TOKEN with a token that has the scope "
-        "admin, or stop that process and try again."
+        f"Another process (`serve`) holds this SQLite ledger.{missing} Either give --url (or "
+        f"LEDGER_URL) with the service's address and LEDGER_TOKEN with a token that has {needs}, "
+        "or stop that process and try again."
     )

@@ -11,7 +11,7 @@ from api.cli import FINDINGS, UNAVAILABLE
 from api.cli.feeding import feeding
 from api.cli.interrupting import interrupts
 from api.cli.output import as_json, print_facts, print_json
-from api.cli.remote import Remote, at_url, do_or_ask
+from api.cli.remote import READ_AND_ADMIN, Remote, at_url, do_or_ask
 from api.settings import Settings
 from api.sweeping import NoProvider, living
 from api.sweeps import SweepSchema, told_as_item
@@ -63,6 +63,7 @@ def sweep(every: int | None, confirm_absences: bool, url: str | None, json_: boo
                     url,
                     lambda ledger: _here(settings, ledger, confirm_absences, interrupted),
                     lambda service: _there(service, confirm_absences, interrupted),
+                    needs=READ_AND_ADMIN,
                 )
                 _print(told, json_)
             except SweepRunning:
@@ -110,6 +111,8 @@ def _here(
 
 def _there(service: Remote, confirm_absences: bool, interrupted: threading.Event) -> Told:
     """Have the service make a pass, or join the one it makes."""
+    # first, so that a token with which one cannot follow a pass starts none
+    service.get("/api/sweeps", limit=1)
     told: Told = service.post("/api/sweeps", {"confirmAbsences": confirm_absences})
     while told["state"] == "running" and not interrupted.wait(LOOK_S):
         told = service.get(f"/api/sweeps/{told['id']}")

@@ -183,7 +183,7 @@ def test_a_rebuild_through_the_service_that_holds_the_ledger(
         assert run_command("projections", "rebuild", env=away).code == 3
 
 
-@pytest.mark.parametrize("answers", [0, 1])
+@pytest.mark.parametrize("answers", [0, 1, 2])
 def test_a_command_whose_service_dies_does_not_take_its_place(
     env: dict[str, str], answers: int
 ) -> None:
