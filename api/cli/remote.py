@@ -67,12 +67,17 @@ class Remote:
         """Take an order back; ends the command when the service refuses."""
         return self._ask("DELETE", path)
 
+    def _authorize(self, asked: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the token in, by requests' own way: a header alone gives way to a `.netrc`."""
+        asked.headers["Authorization"] = f"Bearer {self._token}"
+        return asked
+
     def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
             answer = requests.request(
                 method,
                 self._url + path,
-                headers={"Authorization": f"Bearer {self._token}"},
+                auth=self._authorize,
                 timeout=(CONNECT_S, READ_S),
                 allow_redirects=False,
                 **content,
