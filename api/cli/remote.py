@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 CONNECT_S = 5
 READ_S = 300
+OURS: Final = NOT_FOUND.type.removesuffix(NOT_FOUND.name)
+"""How the types of a ledger's problems begin."""
 ADMIN: Final = "the scope admin"
 """What the token of a command needs that only gives an order."""
 READ: Final = "the scope read"
@@ -89,12 +91,7 @@ class Remote:
         except requests.RequestException as error:
             unavailable(f"The service at --url did not answer ({type(error).__name__}).")
         self._answered = True
-        try:
-            body = answer.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            unavailable(f"What answers at --url is not a ledger (status {answer.status_code}).")
+        body = _body(answer)
         if answer.status_code == NOT_FOUND.status:
             findings(str(body.get("detail", "")))
         if answer.status_code in (UNAUTHORIZED.status, FORBIDDEN.status):
@@ -105,6 +102,21 @@ class Remote:
         if not answer.ok:
             unavailable(f"The service refused ({answer.status_code}): {body.get('detail', '')}")
         return body
+
+
+def _body(answer: requests.Response) -> dict[str, Any]:
+    """Read what a ledger answered; ends the command when it was not one."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    done = answer.status_code in range(200, 300)
+    if not isinstance(body, dict) or not (done or str(body.get("type", "")).startswith(OURS)):
+        unavailable(
+            f"What answers at --url is not a ledger (status {answer.status_code}); check the "
+            "address, and any proxy on the way."
+        )
+    return body
 
 
 def _refused(error: requests.ConnectionError) -> bool:

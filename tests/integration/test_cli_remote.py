@@ -13,7 +13,7 @@ from tests.fault_server import FaultServer, answer
 from tests.integration.test_api_http import ask
 from tests.provided import settings_for
 from tests.rebuilding import until
-from tests.serving import ADMIN, ONLY_ADMIN, READ, Serve, environment, run_command
+from tests.serving import ADMIN, ONLY_ADMIN, PROBLEM, READ, Serve, environment, run_command
 
 ORDERS = (["parked", "retry"], ["quarantine", "verify"], ["forget", "mia", "--yes"])
 FOLLOWED = (["projections", "rebuild"], ["sweep"])
@@ -71,3 +71,48 @@ def test_a_service_is_asked_through_the_proxy_of_the_environment() -> None:
     [asked] = proxy.asked
     assert asked.target == "http://ledger.example/api/projections"
     assert asked.headers["authorization"] == f"Bearer {READ}"
+
+
+NO_LEDGERS = [
+    answer(404, {"error": "not found"}),
+    answer(404, b"<html>Not Found</html>", kind="text/html"),
+    answer(404, {"title": "Not Found", "detail": "x"}, kind=PROBLEM),
+    answer(403, {"message": "Forbidden"}),
+    answer(502, {"message": "Bad Gateway"}),
+    answer(302, {"message": "Moved"}, Location="https://elsewhere.example/"),
+    answer(200, b"<html>Welcome</html>", kind="text/html"),
+    answer(200, ["welcome"]),
+]
+
+
+@pytest.mark.parametrize("said", NO_LEDGERS, ids=[str(n) for n in range(len(NO_LEDGERS))])
+def test_what_is_no_ledger_is_told_from_one(said: bytes, sqlite_url: str) -> None:
+    """One sentence with the status and what to do, and exit 3."""
+    status = said.split()[1].decode()
+    with FaultServer(said) as other:
+        env = environment(sqlite_url, LEDGER_URL=other.url, LEDGER_TOKEN=ADMIN)
+        for command in ALL:
+            ran = run_command(*command, env=env)
+            assert (ran.code, ran.out) == (3, ""), command
+            assert f"not a ledger (status {status}); check the address" in ran.err
+            assert ran.err.count("\n") == 1
+
+
+def test_the_emulator_is_no_ledger(sqlite_url: str, provider: EmulatorServer) -> None:
+    """Its address and the service's are easily mistaken for each other."""
+    env = environment(sqlite_url, LEDGER_URL=provider.url, LEDGER_TOKEN=ADMIN)
+    for command in ALL:
+        ran = run_command(*command, env=env)
+        assert (ran.code, "not a ledger" in ran.err) == (3, True), command
+
+
+def test_what_a_ledger_does_not_know_stays_a_finding(sqlite_url: str, tmp_path: Path) -> None:
+    """Exit 1 with the detail of its problem."""
+    with Serve(environment(sqlite_url), tmp_path / "log") as service:
+        for url, detail in (
+            (service.url, "No delivery 'delivery:none'"),
+            (f"{service.url}/nowhere", "No route has this path"),
+        ):
+            env = environment(sqlite_url, LEDGER_URL=url, LEDGER_TOKEN=ADMIN)
+            ran = run_command("parked", "retry", "delivery:none", env=env)
+            assert (ran.code, detail in ran.err) == (1, True), ran.err
