@@ -217,6 +217,12 @@ class LiveSettings:
         return stamps
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is where a service can be asked: http or https, a host, a port, a path."""
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and 0 < int(found["port"] or 443) < 65_536
+
+
 class _Environment(Env):
     """An environs reader of a given mapping, in which `NAME_FILE` names a file with the value."""
 
@@ -291,10 +297,7 @@ def _truth(text: str) -> bool:
 
 
 def _address(text: str) -> str:
-    if not text:
-        return text
-    found = _ADDRESS.fullmatch(text)
-    if found is None or not 0 < int(found["port"] or 443) < 65_536:
+    if text and not is_address(text):
         raise ValidationError(f"it must be an address such as {DEFAULT_OFAUTH_URL}.")
     return text.rstrip("/")
 

@@ -1,6 +1,7 @@
 """Writing commands: through the service that holds the ledger, or on the ledger itself."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -12,7 +13,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from api.bootstrap import entropy, now_us
 from api.cli.output import findings, unavailable
 from api.errors import FORBIDDEN, NOT_FOUND, UNAUTHORIZED
-from api.settings import Settings
+from api.settings import Settings, SettingsError, is_address
 from ledger.application import Ledger
 from ledger.domain.errors import WriterLocked
 from ledger.recorders import open_log
@@ -34,8 +35,17 @@ WENT_AWAY = (
     "command again."
 )
 
+
+def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    given = (url or "").strip()
+    if given and not is_address(given):
+        raise click.BadParameter("it must be an address such as https://ledger.example.com.")
+    return given or None
+
+
 at_url = click.option(
     "--url",
+    callback=_address,
     envvar="LEDGER_URL",
     show_envvar=True,
     help="Ask the service at this address, with the token in LEDGER_TOKEN.",
@@ -71,7 +81,9 @@ class Remote:
 
     def _authorize(self, asked: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the token in, by requests' own way: a header alone gives way to a `.netrc`."""
-        asked.headers["Authorization"] = f"Bearer {self._token}"
+        # the service compares the environment's bytes, and latin-1 is how headers are sent
+        token = os.fsencode(self._token).decode("latin-1")
+        asked.headers["Authorization"] = f"Bearer {token}"
         return asked
 
     def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
@@ -138,6 +150,7 @@ def do_or_ask(
     `needs` are the scopes without which the service refuses what `ask` asks.
 
     Raises:
+        SettingsError: the token cannot be one.
         WriterLocked: another process holds the ledger; it says both ways out.
         StoreUnavailable: the ledger cannot be opened.
     """
@@ -149,10 +162,16 @@ def do_or_ask(
 
 
 def asked(url: str | None, ask: Callable[[Remote], T], *, needs: str) -> T | None:
-    """Ask the service; None when its address or its token is not given, or nobody listens."""
+    """Ask the service; None when its address or its token is not given, or nobody listens.
+
+    Raises:
+        SettingsError: the token cannot be one.
+    """
     token = _token()
     if not url or not token:
         return None
+    if re.search(r"[\x00-\x1f\x7f]", token):
+        raise SettingsError(["LEDGER_TOKEN: it must be the token alone, on one line."])
     try:
         return ask(Remote(url, token, needs))
     except Unreachable:
@@ -160,8 +179,8 @@ def asked(url: str | None, ask: Callable[[Remote], T], *, needs: str) -> T | Non
         return None
 
 
-def _token() -> str | None:
-    return os.environ.get("LEDGER_TOKEN")
+def _token() -> str:
+    return os.environ.get("LEDGER_TOKEN", "").strip()
 
 
 @contextmanager

@@ -116,3 +116,51 @@ def test_what_a_ledger_does_not_know_stays_a_finding(sqlite_url: str, tmp_path: 
             env = environment(sqlite_url, LEDGER_URL=url, LEDGER_TOKEN=ADMIN)
             ran = run_command("parked", "retry", "delivery:none", env=env)
             assert (ran.code, detail in ran.err) == (1, True), ran.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8381",
+        "foo",
+        "http://",
+        "ftp://ledger.example.com",
+        "http://a b",
+        "http://a:99999",
+    ],
+)
+def test_what_is_no_address_is_a_usage_error(url: str, sqlite_url: str) -> None:
+    """Exit 2 with the form that is wanted, wherever it was given."""
+    env = environment(sqlite_url, LEDGER_TOKEN=ADMIN)
+    for command in ALL:
+        for ran in (
+            run_command(*command, "--url", url, env=env),
+            run_command(*command, env=env | {"LEDGER_URL": url}),
+        ):
+            assert (ran.code, ran.out) == (2, ""), command
+            assert "LEDGER_URL" in ran.err
+            assert "it must be an address such as https://ledger.example.com." in ran.err
+
+
+@pytest.mark.parametrize("token", ["canary\ncanary", "token: canary\nentry: a", "canary\x7f"])
+def test_what_cannot_be_a_token_is_a_usage_error(token: str, sqlite_url: str) -> None:
+    """Exit 2 before anything is sent, and it is not shown."""
+    with FaultServer(answer(200)) as service:
+        env = environment(sqlite_url, LEDGER_URL=service.url, LEDGER_TOKEN=token)
+        for command in ALL:
+            ran = run_command(*command, env=env)
+            assert (ran.code, "on one line" in ran.err) == (2, True), command
+            assert "canary" not in ran.out + ran.err
+        assert service.connections == 0
+
+
+@pytest.mark.parametrize("token", ["clé → ключ", f" {READ}\n"])
+def test_every_token_of_the_service_can_be_given(
+    token: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    """Also one beyond ASCII; white space around it and the address does not count."""
+    env = environment(sqlite_url, LEDGER_API_TOKENS=f"reader:read:{token.strip()}")
+    with Serve(env, tmp_path / "log") as service:
+        asked = env | {"LEDGER_URL": f" {service.url}/\n", "LEDGER_TOKEN": token}
+        ran = run_command("projections", "list", env=asked)
+    assert (ran.code, ran.err) == (0, "")
