@@ -5,14 +5,15 @@ from pathlib import Path
 
 import click
 
-from api.cli.output import print_facts, unavailable
+from api.cli.output import as_json, print_facts, print_json, unavailable
 from api.settings import Settings
 from ledger.recorders.backup import BackupExists, back_up
 
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
-def backup(file: Path) -> None:
+@as_json
+def backup(file: Path, json_: bool) -> None:
     """Copy the log of a SQLite ledger to FILE, also while `serve` runs.
 
     The copy is one moment of the log, is read back before it gets its name, and never replaces a
@@ -29,11 +30,13 @@ def backup(file: Path) -> None:
         copied = back_up(source, file)
     except BackupExists as error:
         raise click.UsageError(str(error)) from error
-    print_facts(
-        [
-            ("file", file),
-            ("position", copied.position),
-            ("events", copied.events),
-            ("bytes", copied.size),
-        ]
-    )
+    facts = {
+        "file": click.format_filename(file),
+        "position": copied.position,
+        "events": copied.events,
+        "bytes": copied.size,
+    }
+    if json_:
+        print_json(facts)
+    else:
+        print_facts(facts.items())

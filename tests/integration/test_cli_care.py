@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,23 @@ def test_a_backup_is_one_moment_of_a_ledger_that_is_written(
         events = restored.read("/api/events", after=position - 2, minPosition=position)["items"]
         assert [item["type"].partition(".")[0] for item in events] == ["delivery", "connection"]
         assert restored.read("/api/connections", limit=500)["items"] != []
+
+
+def test_a_backup_tells_the_same_to_programs(sqlite_url: str, tmp_path: Path) -> None:
+    """As JSON; a byte of the file's name that is no text becomes a mark."""
+    with Serving(sqlite_url, tmp_path) as serving:
+        serving.tell()
+    env = environment(sqlite_url)
+    copy = tmp_path / os.fsdecode(b"caf\xe9.db")
+    told = run_command("backup", str(copy), "--json", env=env).json
+    assert told == {
+        "file": f"{tmp_path}/caf\N{REPLACEMENT CHARACTER}.db",
+        "position": 2,
+        "events": 2,
+        "bytes": copy.stat().st_size,
+    }
+    plain = run_command("backup", str(tmp_path / "plain.db"), env=env).out
+    assert [line.split(":")[0] for line in plain.splitlines()] == list(told)
 
 
 def test_a_backup_replaces_nothing(sqlite_url: str, tmp_path: Path) -> None:
