@@ -26,7 +26,7 @@ from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
 from ledger.quarantine import Quarantine
 from ledger.reconcile import new_holder
-from ledger.recorders import open_log
+from ledger.recorders import free_room, open_log
 from ledger.recorders.base import Log
 from projections.generations import generations_of
 from projections.links.proving import Proving
@@ -235,7 +235,10 @@ class Service:
             commanded=Readiness(lambda: condition(self._live, _now_ms()), time.monotonic),
             sweeping=self._sweeping,
             swept=Readiness(self._sweeping.condition, time.monotonic),
-            readiness=Readiness(lambda: look_at_store(self._committer), time.monotonic),
+            readiness=Readiness(
+                lambda: look_at_store(self._committer, lambda: free_room(present.database_url)),
+                time.monotonic,
+            ),
         )
 
     def _follower(self) -> Following:

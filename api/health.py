@@ -22,6 +22,8 @@ from ledger.reconcile.telling import Course, course
 
 blueprint = Routes("health", __name__, description="Probes and counters")
 
+LEAST_ROOM: Final = 4 * 1024 * 1024
+"""With fewer bytes left a delivery may not be written."""
 FRESH_S: Final = 1.0
 """How long a look at the store counts, in seconds: probes cannot be used to load it."""
 
@@ -50,15 +52,20 @@ class Readiness:
             self._lock.release()
 
 
-def look_at_store(writer: Writer) -> str:
-    """Pass an empty batch through the committer: `ok`, `busy` or `unavailable`."""
+def look_at_store(writer: Writer, room: Callable[[], int | None]) -> str:
+    """Pass an empty batch through the committer: `ok`, `busy`, `full` or `unavailable`.
+
+    `room` gives how many bytes may still be written, None when that is not known.
+    """
     try:
         writer.fence()
+        left = room()
     except LedgerBusy:
         return "busy"
-    except StoreUnavailable:
+    except (StoreUnavailable, OSError):
         return "unavailable"
-    return "ok"
+    # What was passed through wrote nothing.
+    return "full" if left is not None and left < LEAST_ROOM else "ok"
 
 
 @blueprint.get("/livez")

@@ -16,6 +16,8 @@ from ledger.recorders.condition import (
 
 CHECK: Final = "store"
 OLDEST_POSTGRES: Final = 13
+LEAST_ROOM: Final = 256 * 1024 * 1024
+"""With fewer bytes free it is time to make room."""
 
 
 def check_store(url: str) -> list[Finding]:
@@ -54,6 +56,19 @@ def judge_sqlite(path: Path, found: SQLiteCondition) -> Iterator[Finding]:
         yield failed(CHECK, "SQLite does not take synchronous=FULL.", advice)
     if not found.private:
         yield failed(CHECK, "Others may read the ledger's file.", f"chmod 600 {path.name}*")
+    if found.free < LEAST_ROOM:
+        advice = f"Make room in {path.absolute().parent}: deliveries will be answered 503."
+        yield failed(CHECK, f"Only {_megabytes(found.free)} are free.", advice)
+    elif found.free < found.size:
+        advice = (
+            "Make room: a rebuild of the views, and a backup, take about as much as the ledger."
+        )
+        what = f"{_megabytes(found.free)} are free, and the ledger has {_megabytes(found.size)}."
+        yield warning(CHECK, what, advice)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
 
 
 def judge_postgres(found: PostgresCondition) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class SQLiteCondition:
     """Whether only the owner may read the file."""
     held: bool
     """Whether a process holds the writer's lock now."""
+    size: int
+    """Bytes of the file."""
+    free: int
+    """Bytes that are free where it lies."""
 
 
 def is_mended(version: tuple[int, ...]) -> bool:
@@ -59,6 +64,8 @@ def sqlite_condition(path: Path) -> SQLiteCondition:
             synchronous_full=synchronous == 2,
             private=path.stat().st_mode & 0o077 == 0,
             held=_is_held(Path(f"{path}.lock")),
+            size=path.stat().st_size,
+            free=shutil.disk_usage(path.absolute().parent).free,
         )
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(

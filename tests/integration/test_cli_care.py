@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,13 +275,15 @@ def test_doctor_knows_which_sqlite_is_mended() -> None:
 
 def test_doctor_judges_stores() -> None:
     """Whatever could lose what was acknowledged fails."""
-    good = SQLiteCondition("3.51.3", True, "wal", True, True, False)
+    good = SQLiteCondition("3.51.3", True, "wal", True, True, False, size=10**9, free=10**9)
     path = Path("ledger.db")
     assert levels(judge_sqlite(path, good)) == set()
-    bad = SQLiteCondition("3.40.1", False, "delete", False, False, True)
+    bad = SQLiteCondition("3.40.1", False, "delete", False, False, True, size=1, free=10**8)
     assert [one.level for one in judge_sqlite(path, bad)] == [
-        "ok", "warning", "warning", "failed", "failed",
+        "ok", "warning", "warning", "failed", "failed", "failed",
     ]  # fmt: skip
+    small = replace(good, size=10**9 + 1)
+    assert levels(judge_sqlite(path, small)) == {("store", "warning")}
     assert levels(judge_postgres(PostgresCondition(150004, True, True, "on", False))) == set()
     worst = PostgresCondition(120001, False, False, "off", True)
     assert [one.level for one in judge_postgres(worst)] == [

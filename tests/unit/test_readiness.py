@@ -3,8 +3,49 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-from api.health import Readiness
+import pytest
+
+from api.health import LEAST_ROOM, Readiness, look_at_store
+from ledger.domain.errors import LedgerBusy, StoreUnavailable
+from ledger.recorders.base import Head
+
+
+class Writer:
+    """A committer that passes an empty batch, or does not."""
+
+    depth = 0
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def submit(self, observation: Any) -> Any:
+        """Take nothing."""
+        raise AssertionError("a look writes nothing")
+
+    def fence(self) -> Head:
+        """Pass an empty batch."""
+        if self._error is not None:
+            raise self._error
+        return Head(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "left", "word"),
+    [
+        (None, None, "ok"),
+        (None, LEAST_ROOM, "ok"),
+        (None, LEAST_ROOM - 1, "full"),
+        (LedgerBusy("full queue"), None, "busy"),
+        (StoreUnavailable("gone"), LEAST_ROOM, "unavailable"),
+    ],
+)
+def test_a_store_without_room_is_not_ready(
+    error: Exception | None, left: int | None, word: str
+) -> None:
+    """An empty batch writes nothing, and so passes on a full disk too."""
+    assert look_at_store(Writer(error), lambda: left) == word
 
 
 def test_the_store_is_asked_once_a_second() -> None:
