@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ledger.domain.errors import LedgerError
+from ledger.domain.errors import LedgerError, StoreUnavailable
 
 
 class UnknownConnection(LedgerError):
@@ -44,6 +44,16 @@ class UnknownProjection(LedgerError):
 
 class RebuildFailed(LedgerError):
     """A rebuild ended without new views; the live ones are as they were."""
+
+
+class ViewsDamaged(StoreUnavailable):
+    """The views' file is no database any more, or not a whole one."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(
+            f"The views' file is damaged ({error}); the log is another file. `connection-ledger "
+            "projections rebuild` makes new views from it; `serve` does so when it starts."
+        )
 
 
 class ViewsOutdated(LedgerError):

@@ -39,7 +39,7 @@ def find_store(database_url: str) -> Store | None:
     """Open the live views of the log at this address for reading only.
 
     None when there are none, or none that this version of the program can read. Raises
-    StoreUnavailable when they cannot be opened.
+    StoreUnavailable when they cannot be opened, and ViewsDamaged.
     """
     with closing(generations_of(database_url)) as generations:
         return readable(generations)
@@ -48,7 +48,7 @@ def find_store(database_url: str) -> Store | None:
 def readable(generations: Generations) -> Store | None:
     """Open the live generation for reading only; None when there is none that can be read.
 
-    Raises StoreUnavailable when it cannot be opened.
+    Raises StoreUnavailable when it cannot be opened, and ViewsDamaged.
     """
     store = generations.open(generations.live(), writer=False)
     try:

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from eventsourcing.persistence import (
     ConnectionPoolClosedError,
+    DatabaseError,
     InterfaceError,
     OperationalError,
 )
@@ -28,8 +29,9 @@ from eventsourcing.sqlite import (
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.sqlite_wal import Wal
-from projections.base import Insert, Row, Values
-from projections.store import Filling, Session, Store
+from projections.base import Insert, Params, Row, Statement, Values
+from projections.errors import ViewsDamaged
+from projections.store import NONE, Filling, Session, Store
 
 ROWS_AT_ONCE: Final = 50
 """How many rows one statement writes: as many each time, so that it is prepared once."""
@@ -37,6 +39,7 @@ READERS: Final = 32
 """The most connections that read at once."""
 _UNAVAILABLE: Final = (sqlite3.OperationalError, OperationalError, InterfaceError, OSError)
 _FAULTS: Final = (*_UNAVAILABLE, sqlite3.ProgrammingError)
+_CODE: Final = "sqlite_errorcode"
 FILLING: Final = (
     "journal_mode=MEMORY",
     "synchronous=OFF",
@@ -95,7 +98,23 @@ class SQLiteSession(Session):
     def load(self, into: Insert, many: Sequence[Row]) -> None:
         """See `Session`."""
         new = into._replace(conflict="")
-        self.cursor.executemany(self._dialect(_insertion(new, 1)), many)
+        with answering():
+            self.cursor.executemany(self._dialect(_insertion(new, 1)), many)
+
+    def run(self, sql: str, params: Params = NONE) -> None:
+        """See `Session`; damage of the file is not taken for a fault of the rows."""
+        with answering():
+            super().run(sql, params)
+
+    def run_many(self, statement: Statement, many: Sequence[Row]) -> None:
+        """See `Session` and `run`."""
+        with answering():
+            super().run_many(statement, many)
+
+    def rows(self, sql: str, params: Params = NONE) -> list[Any]:
+        """See `Session` and `run`."""
+        with answering():
+            return super().rows(sql, params)
 
     def listed(self, name: str) -> str:
         """See `Session`."""
@@ -230,7 +249,17 @@ def answering() -> Iterator[Any]:
     """Let failures of the views' files be StoreUnavailable."""
     try:
         yield
-    except _UNAVAILABLE as error:
-        raise StoreUnavailable(DOWN.format(error)) from error
     except ConnectionPoolClosedError as error:
         raise StoreUnavailable(DOWN.format("they are closed")) from error
+    except (*_UNAVAILABLE, sqlite3.DatabaseError, DatabaseError) as error:
+        if _is_damage(error):
+            raise ViewsDamaged(error) from error
+        if isinstance(error, _UNAVAILABLE):
+            raise StoreUnavailable(DOWN.format(error)) from error
+        raise
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Tell whether SQLite, or the library for it, says that a file is damaged."""
+    said = getattr(error if isinstance(error, sqlite3.Error) else error.__cause__, _CODE, 0)
+    return said & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -34,7 +34,8 @@ MADE: Final = Table(
 VALUES_AT_ONCE: Final = 200
 """How many values one query names."""
 _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
-_NONE: Final[Params] = {}
+NONE: Final[Params] = {}
+"""No parameters."""
 
 
 def among(column: str, values: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -71,7 +72,7 @@ class Session(ABC):
         self._dialect = dialect
         self.faults: tuple[type[BaseException], ...] = (*faults, StoreUnavailable)
 
-    def run(self, sql: str, params: Params = _NONE) -> None:
+    def run(self, sql: str, params: Params = NONE) -> None:
         """Execute one statement."""
         self.cursor.execute(self._dialect(sql), params)
 
@@ -94,7 +95,7 @@ class Session(ABC):
     def listed(self, name: str) -> str:
         """Give a query for the texts that a parameter of this name holds as a JSON array."""
 
-    def rows(self, sql: str, params: Params = _NONE) -> list[Any]:
+    def rows(self, sql: str, params: Params = NONE) -> list[Any]:
         """Execute a query; a row gives its columns by name."""
         self.cursor.execute(self._dialect(sql), params)
         return list(self.cursor.fetchall())

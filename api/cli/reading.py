@@ -9,6 +9,7 @@ from api.cli.output import unavailable
 from api.settings import Settings
 from ledger.recorders import open_log
 from ledger.recorders.base import Log
+from projections.errors import ViewsDamaged
 from projections.log_questions import LogQuestions
 from projections.opening import find_store
 from projections.store import Store
@@ -40,7 +41,7 @@ def open_ledger(settings: Settings) -> Iterator[tuple[Log, Store | None]]:
         )
     log = open_log(settings.database_url, writer=False, entropy=entropy, now=now_us)
     try:
-        store = find_store(settings.database_url)
+        store = _find_store(settings)
         try:
             yield log, store
         finally:
@@ -48,3 +49,10 @@ def open_ledger(settings: Settings) -> Iterator[tuple[Log, Store | None]]:
                 store.close()
     finally:
         log.close()
+
+
+def _find_store(settings: Settings) -> Store | None:
+    try:
+        return find_store(settings.database_url)
+    except ViewsDamaged:
+        return None  # the log tells the same, only slower

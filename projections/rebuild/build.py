@@ -14,7 +14,7 @@ from typing import Final
 from ledger.recorders.base import Log
 from projections.applying import write_new
 from projections.base import Projection, Table
-from projections.errors import RebuildFailed
+from projections.errors import RebuildFailed, ViewsDamaged
 from projections.generations import generations_of
 from projections.opening import readable
 from projections.rebuild.compare import differences
@@ -45,7 +45,10 @@ def build(job: Job, tell: Tell) -> None:
         log = open_as_reader(job.database_url)
         stack.callback(log.close)
         generations = stack.enter_context(closing(generations_of(job.database_url)))
-        live = readable(generations)
+        try:
+            live = readable(generations)
+        except ViewsDamaged:
+            live = None
         if live is not None:
             stack.callback(live.close)
         draft = stack.enter_context(closing(generations.draft(job.generation)))

@@ -1,18 +1,22 @@
 """Making the views anew before anybody asks them, when another version of the program made them."""
 
+import logging
 from collections.abc import Callable
 from contextlib import closing
 
-from projections.errors import RebuildFailed
+from projections.errors import RebuildFailed, ViewsDamaged
 from projections.generations import generations_of
 from projections.rebuild.rebuilds import Rebuilds
 from projections.registry import outdated
+from projections.store import Store
+
+log = logging.getLogger(__name__)
 
 
 def renew(database_url: str, *, monotonic: Callable[[], float]) -> None:
     """Rebuild the live views of the log at this address, unless this version made them.
 
-    `monotonic` gives seconds.
+    Views that are damaged are made anew too. `monotonic` gives seconds.
 
     Raises:
         RebuildRunning: another process does so already.
@@ -24,7 +28,7 @@ def renew(database_url: str, *, monotonic: Callable[[], float]) -> None:
         if live not in generations.all():
             return
         with closing(generations.open(live, writer=False)) as store:
-            if not store.exists() or not outdated(store):
+            if not _lost(store):
                 return
     rebuilds = Rebuilds(database_url, monotonic=monotonic)
     rebuilds.start()
@@ -32,6 +36,15 @@ def renew(database_url: str, *, monotonic: Callable[[], float]) -> None:
     if last is None or last.state != "done":
         detail = "" if last is None or last.detail is None else f" {last.detail}"
         raise RebuildFailed(
-            "Another version of the program made the views, and making them anew failed."
-            f"{detail} See the log for why, then start again."
+            "Another version of the program made the views, or they are damaged, and making them "
+            f"anew failed.{detail} See the log for why, then start again."
         )
+
+
+def _lost(store: Store) -> bool:
+    """Tell whether these views cannot be read."""
+    try:
+        return store.exists() and bool(outdated(store))
+    except ViewsDamaged as error:
+        log.warning("The views are made anew: %s", error)
+        return True
