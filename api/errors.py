@@ -199,8 +199,7 @@ _TYPES_THERE: Final = {
     503: "SERVICE_UNAVAILABLE",
 }
 _ASK_THE_PROVIDER: Final = (
-    "The ledger passes on the Connections and Link calls only. Use the provider's own URL ({}) for "
-    "this one."
+    "The ledger passes on the Connections and Link calls only. For this one use {}, the provider."
 )
 _GOING_ON: Final = "The request is on disk: the ledger goes on with it until it is proved."
 _NO_ROUTE: Final = "No route has this path. `/openapi.json` lists them all."
@@ -280,16 +279,14 @@ def answer(problem: Problem) -> Response:
     return response
 
 
-def _ask_the_provider() -> str:
-    return _ASK_THE_PROVIDER.format(services().settings().ofauth_url)
-
-
 def _as_the_provider(problem: Problem) -> Response:
     kind = problem.kind
     status = _STATUS_THERE.get(kind.status, kind.status)
-    no_route = kind in (NOT_FOUND, NOT_ALLOWED)
+    error = problem.detail
+    if kind in (NOT_FOUND, NOT_ALLOWED):
+        error = _ASK_THE_PROVIDER.format(services().settings().ofauth_url)
     body = {
-        "error": _ask_the_provider() if no_route else problem.detail,
+        "error": error,
         "type": _TYPES_THERE.get(status, "INTERNAL_ERROR"),
         "requestId": g.get("request_id"),
     }
