@@ -13,7 +13,7 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 from psycopg import sql
 
 from ledger.domain.errors import StoreUnavailable
-from ledger.recorders.postgres_connections import open_datastore
+from ledger.recorders.postgres_connections import missing, open_datastore
 from projections.base import Insert, Row, Values
 from projections.store import Filling, Session, Store, to_percent_style
 
@@ -104,9 +104,8 @@ class PostgresStore(Store):
             # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger views'))")
             self.recorder.create_table()
-            session = PostgresSession(cursor, self._dialect, _FAULTS, self.generation)
-            for statement in tables:
-                session.run(statement)
+            for statement in missing(cursor, map(self._dialect, tables)):
+                cursor.execute(statement.encode())
 
     def exists(self) -> bool:
         """Tell whether the views have been made."""

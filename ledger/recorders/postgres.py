@@ -30,7 +30,7 @@ from ledger.recorders.base import (
     StoredRow,
     stored_rows,
 )
-from ledger.recorders.postgres_connections import DOWN, WRITING, open_datastore
+from ledger.recorders.postgres_connections import DOWN, WRITING, missing, open_datastore
 from ledger.recorders.postgres_erasing import PostgresErasing
 from ledger.recorders.postgres_scanning import PostgresScanning
 from ledger.recorders.postgres_sweeping import (
@@ -75,8 +75,8 @@ _HEAD: Final = (
     "SELECT notification_id, recorded_at FROM stored_events ORDER BY notification_id DESC LIMIT 1"
 )
 _DELETE: Final = "DELETE FROM payloads WHERE notification_id = ANY(%s)"
-_SCHEMA: Final = """
-    CREATE TABLE IF NOT EXISTS stored_events (
+_SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS stored_events (
         originator_id text COLLATE "C" NOT NULL,
         originator_version bigint NOT NULL,
         topic text COLLATE "C" NOT NULL,
@@ -84,22 +84,23 @@ _SCHEMA: Final = """
         notification_id bigserial NOT NULL,
         recorded_at bigint NOT NULL
             DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-        PRIMARY KEY (originator_id, originator_version));
-    CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx
-        ON stored_events (notification_id);
-    CREATE TABLE IF NOT EXISTS payloads (
+        PRIMARY KEY (originator_id, originator_version))""",
+    """CREATE UNIQUE INDEX IF NOT EXISTS stored_events_notification_id_idx
+        ON stored_events (notification_id)""",
+    # Nobody looks for a body, and statistics would keep copies of some.
+    """CREATE TABLE IF NOT EXISTS payloads (
         notification_id bigint PRIMARY KEY,
         salt bytea NOT NULL,
         body bytea NOT NULL,
         message_id text COLLATE "C");
-    -- Nobody looks for a body, and statistics would keep copies of some.
-    ALTER TABLE payloads ALTER COLUMN body SET STATISTICS 0;
-    CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
-        WHERE message_id IS NOT NULL;
-    CREATE TABLE IF NOT EXISTS store (name text PRIMARY KEY, value bytea NOT NULL);
-    -- Always empty: who writes locks it, and nobody else wants to.
-    CREATE TABLE IF NOT EXISTS writers ();
-"""
+    ALTER TABLE payloads ALTER COLUMN body SET STATISTICS 0""",
+    """CREATE INDEX IF NOT EXISTS payloads_message_id ON payloads (message_id)
+        WHERE message_id IS NOT NULL""",
+    "CREATE TABLE IF NOT EXISTS store (name text PRIMARY KEY, value bytea NOT NULL)",
+    # Always empty: who writes locks it, and nobody else wants to.
+    "CREATE TABLE IF NOT EXISTS writers ()",
+    *SWEEPING_SCHEMA,
+)
 
 
 class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresApplicationRecorder):
@@ -135,14 +136,15 @@ class PostgresLog(PostgresErasing, PostgresScanning, PostgresSweeping, PostgresA
         with self._connection() as connection, connection.transaction():
             # Two processes may start at once, and IF NOT EXISTS alone does not serialise them.
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('connection-ledger'))")
-            connection.execute(_SCHEMA)
-            connection.execute(SWEEPING_SCHEMA)
+            for statement in missing(connection.cursor(), _SCHEMA):
+                connection.execute(statement.encode())
             connection.execute(
                 "INSERT INTO store VALUES ('key', %s) ON CONFLICT DO NOTHING", (entropy(32),)
             )
         # The library's own interface inserts through its composite type; not through its function,
-        # which takes no lock.
-        self.sql_create_statements.remove(self.sql_create_pg_function_insert_events)
+        # which takes no lock. The tables are there.
+        own = self.sql_create_statements
+        self.sql_create_statements = [one for one in own if "CREATE TYPE" in one.as_string()]
         self.create_table()
 
     # writing

@@ -1,10 +1,12 @@
 """Connections to PostgreSQL, for the log and for views: a pool that is back when the server is."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
 import psycopg
 from eventsourcing.postgres import PostgresDatastore
+from psycopg import Cursor
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger.domain.errors import StoreUnavailable
@@ -37,6 +39,7 @@ WRITING: Final = (
     "'off'), 'local'), true)"
 )
 """The statement that bounds what follows in its transaction, and has it on disk at its commit."""
+_MADE: Final = re.compile(r"IF NOT EXISTS (\S+)")
 _SETTINGS: Final = {
     "jit": "off",
     "tcp_keepalives_idle": LOST["keepalives_idle"],
@@ -58,6 +61,23 @@ def begin_session(connection: psycopg.Connection[Any]) -> None:
     a machine that is lost keep all others out.
     """
     connection.execute(_SESSION.encode())
+
+
+def missing(cursor: Cursor[Any], statements: Iterable[str]) -> Iterator[str]:
+    """Give those statements that make what is not there yet, or make no table or index at all.
+
+    One that makes an index waits for who vacuums the table, also where the index is there already,
+    and whoever writes the table waits for it in turn.
+    """
+    for statement in statements:
+        name = _MADE.search(statement)
+        if name is not None:
+            found = cursor.execute(
+                "SELECT to_regclass(%s) IS NOT NULL AS it", (name[1],)
+            ).fetchone()
+            if found is not None and found["it"]:
+                continue
+        yield statement
 
 
 class _Datastore(PostgresDatastore):

@@ -12,14 +12,14 @@ from ledger.recorders import sweeping
 from ledger.recorders.base import Guard, LeaseLost
 from ledger.recorders.postgres_connections import WRITING
 
-SWEEPING_SCHEMA: Final = f"""
-    CREATE TABLE IF NOT EXISTS leases (
+SWEEPING_SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS leases (
         name text COLLATE "C" PRIMARY KEY,
         epoch bigint NOT NULL,
         holder text NOT NULL,
-        until bigint NOT NULL);
-    {sweeping.PASSES_INDEX};
-"""
+        until bigint NOT NULL)""",
+    sweeping.PASSES_INDEX,
+)
 PASSES: Final = sweeping.PASSES.format(none="NULL::bytea")
 """Selects the events of passes."""
 

@@ -12,6 +12,7 @@ from psycopg import Connection
 from ledger.application import Ledger
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.postgres import PostgresLog
+from projections.opening import open_store
 from tests.builders import delivery, open_ledger, webhook
 
 COMMIT = "COMMIT"
@@ -96,6 +97,29 @@ def test_the_care_of_the_log_holds_no_delivery_up(
         other.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
         [result] = ledger.record([delivery(webhook())])
     assert result.outcome == "new"
+
+
+@pytest.mark.parametrize("table", ["stored_events", "payloads", "history_1"])
+def test_a_process_starts_while_the_log_is_cared_for(
+    ledger: Ledger, postgres_url: str, table: str
+) -> None:
+    """It neither waits for that to end, nor lets the deliveries to others wait behind it."""
+    open_store(postgres_url).close()
+    with psycopg.connect(postgres_url) as other, ThreadPoolExecutor(1) as threads:
+        other.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE".encode())
+        starting = threads.submit(start, postgres_url)
+        try:
+            starting.result(PATIENCE_S)
+        finally:
+            other.rollback()
+    [result] = ledger.record([delivery(webhook())])
+    assert result.outcome == "new"
+
+
+def start(url: str) -> None:
+    """Open a log and its views as a service does."""
+    open_ledger(url).log.close()
+    open_store(url).close()
 
 
 def test_deliveries_do_not_keep_the_care_of_the_log_away(
