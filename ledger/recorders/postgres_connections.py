@@ -70,14 +70,16 @@ def missing(cursor: Cursor[Any], statements: Iterable[str]) -> Iterator[str]:
     and whoever writes the table waits for it in turn.
     """
     for statement in statements:
-        name = _MADE.search(statement)
-        if name is not None:
-            found = cursor.execute(
-                "SELECT to_regclass(%s) IS NOT NULL AS it", (name[1],)
-            ).fetchone()
-            if found is not None and found["it"]:
-                continue
-        yield statement
+        named = _MADE.search(statement)
+        if named is None or not _exists(cursor, named[1]):
+            yield statement
+
+
+def _exists(cursor: Cursor[Any], name: str) -> bool:
+    # What another schema has of this name is not ours.
+    query = "SELECT to_regclass(quote_ident(current_schema()) || '.' || %s) IS NOT NULL AS it"
+    row = cursor.execute(query, (name,)).fetchone()
+    return row is not None and bool(row["it"])
 
 
 class _Datastore(PostgresDatastore):

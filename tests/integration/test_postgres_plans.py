@@ -65,3 +65,16 @@ def test_what_holds_for_every_session(postgres_url: str, name: str, value: str) 
         row = connection.execute(f"SHOW {name}".encode()).fetchone()
     datastore.close()
     assert row == {name: value}
+
+
+def test_tables_of_another_schema_are_not_taken_for_ours(postgres_url: str) -> None:
+    """The role's path may name one behind the schema in which the ledger makes its tables."""
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("CREATE TABLE public.store (shop text)")
+        connection.execute("CREATE SCHEMA ours")
+    url = f"{postgres_url}?options=-csearch_path%3Dours,public"
+    log = open_log(url, writer=True, entropy=bytes, now=lambda: 0)
+    log.close()
+    with psycopg.connect(postgres_url) as connection:
+        row = connection.execute("SELECT COUNT(*) FROM ours.store").fetchone()
+    assert row == (1,)
