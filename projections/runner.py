@@ -34,7 +34,7 @@ BATCH: Final = 2_000
 """How many events one batch reads at most."""
 BREATH_SECONDS: Final = 0.002
 """How long the loop lets more come together at the end of the log, for each event that came."""
-LONGEST_BREATH_SECONDS: Final = 0.2
+LONGEST_BREATH_SECONDS: Final = 0.5
 """How long it does so at most."""
 POLL_SECONDS: Final = 0.2
 """How long the loop waits for a commit in its own process before it looks for others'."""
