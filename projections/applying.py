@@ -107,9 +107,9 @@ def _write_all(session: Session, intents: Sequence[Intent], put: Put) -> None:
             for statement in projection.statements:
                 if many := rows.get((name, statement)):
                     put(session, projection, statement, many)
-    except session.faults:
-        raise
     except Exception as error:
+        if session.at_fault(error):
+            raise
         raise Refused from error
     for intent in intents:
         _mark(session, intent, intent.trouble)
@@ -125,9 +125,10 @@ def _write_each(session: Session, intents: Sequence[Intent], put: Put) -> list[I
                 writes = (write for write in intent.writes if write.statement == statement)
                 if many := [row for write in writes for row in write.rows]:
                     put(session, intent.projection, statement, many)
-        except session.faults:
-            raise
-        except Exception as error:  # noqa: BLE001 - one stream must not stop the others
+        except Exception as error:
+            if session.at_fault(error):
+                raise
+            # One stream must not stop the others.
             session.run("ROLLBACK TO SAVEPOINT stream")
             trouble = Trouble(intent.first_new, reason_for(error))
         session.run("RELEASE SAVEPOINT stream")

@@ -29,9 +29,9 @@ from eventsourcing.sqlite import (
 
 from ledger.domain.errors import StoreUnavailable
 from ledger.recorders.sqlite_wal import Wal
-from projections.base import Insert, Params, Row, Statement, Values
+from projections.base import Insert, Row, Values
 from projections.errors import ViewsDamaged
-from projections.store import NONE, Filling, Session, Store
+from projections.store import Filling, Session, Store
 
 ROWS_AT_ONCE: Final = 50
 """How many rows one statement writes: as many each time, so that it is prepared once."""
@@ -39,7 +39,6 @@ READERS: Final = 32
 """The most connections that read at once."""
 _UNAVAILABLE: Final = (sqlite3.OperationalError, OperationalError, InterfaceError, OSError)
 _FAULTS: Final = (*_UNAVAILABLE, sqlite3.ProgrammingError)
-_CODE: Final = "sqlite_errorcode"
 FILLING: Final = (
     "journal_mode=MEMORY",
     "synchronous=OFF",
@@ -98,23 +97,11 @@ class SQLiteSession(Session):
     def load(self, into: Insert, many: Sequence[Row]) -> None:
         """See `Session`."""
         new = into._replace(conflict="")
-        with answering():
-            self.cursor.executemany(self._dialect(_insertion(new, 1)), many)
+        self.cursor.executemany(self._dialect(_insertion(new, 1)), many)
 
-    def run(self, sql: str, params: Params = NONE) -> None:
-        """See `Session`; damage of the file is not taken for a fault of the rows."""
-        with answering():
-            super().run(sql, params)
-
-    def run_many(self, statement: Statement, many: Sequence[Row]) -> None:
-        """See `Session` and `run`."""
-        with answering():
-            super().run_many(statement, many)
-
-    def rows(self, sql: str, params: Params = NONE) -> list[Any]:
-        """See `Session` and `run`."""
-        with answering():
-            return super().rows(sql, params)
+    def at_fault(self, error: BaseException) -> bool:
+        """See `Session`; that the file is damaged is no fault of the data either."""
+        return _is_damage(error) or super().at_fault(error)
 
     def listed(self, name: str) -> str:
         """See `Session`."""
@@ -261,5 +248,8 @@ def answering() -> Iterator[Any]:
 
 def _is_damage(error: BaseException) -> bool:
     """Tell whether SQLite, or the library for it, says that a file is damaged."""
-    said = getattr(error if isinstance(error, sqlite3.Error) else error.__cause__, _CODE, 0)
-    return said & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    own = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return getattr(own, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )

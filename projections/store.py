@@ -34,8 +34,7 @@ MADE: Final = Table(
 VALUES_AT_ONCE: Final = 200
 """How many values one query names."""
 _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
-NONE: Final[Params] = {}
-"""No parameters."""
+_NONE: Final[Params] = {}
 
 
 def among(column: str, values: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -70,9 +69,13 @@ class Session(ABC):
         self.generation = generation
         """Which copy of the views it is in."""
         self._dialect = dialect
-        self.faults: tuple[type[BaseException], ...] = (*faults, StoreUnavailable)
+        self._faults: tuple[type[BaseException], ...] = (*faults, StoreUnavailable)
 
-    def run(self, sql: str, params: Params = NONE) -> None:
+    def at_fault(self, error: BaseException) -> bool:
+        """Tell whether the database or the statement is at fault for an error, not the data."""
+        return isinstance(error, self._faults)
+
+    def run(self, sql: str, params: Params = _NONE) -> None:
         """Execute one statement."""
         self.cursor.execute(self._dialect(sql), params)
 
@@ -95,7 +98,7 @@ class Session(ABC):
     def listed(self, name: str) -> str:
         """Give a query for the texts that a parameter of this name holds as a JSON array."""
 
-    def rows(self, sql: str, params: Params = NONE) -> list[Any]:
+    def rows(self, sql: str, params: Params = _NONE) -> list[Any]:
         """Execute a query; a row gives its columns by name."""
         self.cursor.execute(self._dialect(sql), params)
         return list(self.cursor.fetchall())
