@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, for the log and for views: a pool that is back when the server is."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import psycopg
@@ -40,6 +40,11 @@ WRITING: Final = (
 )
 """The statement that bounds what follows in its transaction, and has it on disk at its commit."""
 _MADE: Final = re.compile(r"IF NOT EXISTS (\S+)")
+# What another schema has of such a name is not ours.
+_ABSENT: Final = (
+    "SELECT name FROM unnest(%s::text[]) AS name "
+    "WHERE to_regclass(quote_ident(current_schema()) || '.' || name) IS NULL"
+)
 _SETTINGS: Final = {
     "jit": "off",
     "tcp_keepalives_idle": LOST["keepalives_idle"],
@@ -63,23 +68,16 @@ def begin_session(connection: psycopg.Connection[Any]) -> None:
     connection.execute(_SESSION.encode())
 
 
-def missing(cursor: Cursor[Any], statements: Iterable[str]) -> Iterator[str]:
+def missing(cursor: Cursor[Any], statements: Iterable[str]) -> list[str]:
     """Give those statements that make what is not there yet, or make no table or index at all.
 
     One that makes an index waits for who vacuums the table, also where the index is there already,
     and whoever writes the table waits for it in turn.
     """
-    for statement in statements:
-        named = _MADE.search(statement)
-        if named is None or not _exists(cursor, named[1]):
-            yield statement
-
-
-def _exists(cursor: Cursor[Any], name: str) -> bool:
-    # What another schema has of this name is not ours.
-    query = "SELECT to_regclass(quote_ident(current_schema()) || '.' || %s) IS NOT NULL AS it"
-    row = cursor.execute(query, (name,)).fetchone()
-    return row is not None and bool(row["it"])
+    named = [(_MADE.search(statement), statement) for statement in statements]
+    cursor.execute(_ABSENT, ([name[1] for name, _ in named if name is not None],))
+    absent = {row["name"] for row in cursor.fetchall()}
+    return [statement for name, statement in named if name is None or name[1] in absent]
 
 
 class _Datastore(PostgresDatastore):
