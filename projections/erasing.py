@@ -13,9 +13,9 @@ from ledger.recorders.base import Log
 from projections.applying import intend, write_apart
 from projections.batch import tell_streams
 from projections.blocked import read_blocks
-from projections.errors import ViewsDamaged
 from projections.generations import generations_of
-from projections.registry import all_projections, outdated
+from projections.opening import lost
+from projections.registry import all_projections
 from projections.store import Store
 
 DRAFT: Final = (
@@ -39,20 +39,13 @@ def erase_views(
                 remains += _erase(log, live, connections)
                 continue
             with closing(generations.open(generation, writer=True)) as store:
-                current = _is_current(store)
-                if current:
+                gone = lost(store)
+                if not gone:
                     remains += _erase(log, store, connections)
-            if not current:
+            if gone:
                 # Its rows cannot be made again by these rules, and nobody reads them any more.
                 generations.remove(generation)
     return remains
-
-
-def _is_current(store: Store) -> bool:
-    try:
-        return not outdated(store)
-    except ViewsDamaged:
-        return False
 
 
 def _erase(log: Log, store: Store, connections: Collection[str]) -> list[str]:

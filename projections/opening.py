@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from projections.errors import ViewsOutdated
+from projections.errors import ViewsDamaged, ViewsOutdated
 from projections.generations import Generations, generations_of
 from projections.registry import outdated, tables, unmade
 from projections.store import Store
@@ -33,6 +33,14 @@ def open_whole(generations: Generations, generation: int) -> Store:
         store.close()
         raise
     return store
+
+
+def lost(store: Store) -> bool:
+    """Tell whether these views cannot be read: of another version of the program, or damaged."""
+    try:
+        return store.exists() and bool(outdated(store))
+    except ViewsDamaged:
+        return True
 
 
 def find_store(database_url: str) -> Store | None:

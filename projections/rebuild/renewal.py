@@ -4,11 +4,10 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 
-from projections.errors import RebuildFailed, ViewsDamaged
+from projections.errors import RebuildFailed
 from projections.generations import generations_of
+from projections.opening import lost
 from projections.rebuild.rebuilds import Rebuilds
-from projections.registry import outdated
-from projections.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +27,9 @@ def renew(database_url: str, *, monotonic: Callable[[], float]) -> None:
         if live not in generations.all():
             return
         with closing(generations.open(live, writer=False)) as store:
-            if not _lost(store):
+            if not lost(store):
                 return
+    log.warning("The views are of another version of the program, or damaged: they are made anew.")
     rebuilds = Rebuilds(database_url, monotonic=monotonic)
     rebuilds.start()
     last = rebuilds.wait()
@@ -39,12 +39,3 @@ def renew(database_url: str, *, monotonic: Callable[[], float]) -> None:
             "Another version of the program made the views, or they are damaged, and making them "
             f"anew failed.{detail} See the log for why, then start again."
         )
-
-
-def _lost(store: Store) -> bool:
-    """Tell whether these views cannot be read."""
-    try:
-        return store.exists() and bool(outdated(store))
-    except ViewsDamaged as error:
-        log.warning("The views are made anew: %s", error)
-        return True
