@@ -152,9 +152,10 @@ class Quarantine:
         return sum(sizes)
 
     def _write(self, id: str, content: bytes) -> None:
-        # `parents=True` would make those readable for everybody.
-        for folder in (*reversed(self._folder.parents), self._folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        if not self._folder.is_dir():
+            # `parents=True` would make those readable for everybody.
+            for folder in (*reversed(self._folder.parents), self._folder):
+                folder.mkdir(mode=0o700, exist_ok=True)
         partial = self._file(id).with_suffix(_PARTIAL)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
