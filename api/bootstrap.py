@@ -26,8 +26,9 @@ from ledger.links import Links
 from ledger.ofauth.client import OFAuthClient
 from ledger.quarantine import Quarantine
 from ledger.reconcile import new_holder
-from ledger.recorders import free_room, open_log
+from ledger.recorders import open_log
 from ledger.recorders.base import Log
+from ledger.recorders.condition import free_room
 from projections.generations import generations_of
 from projections.links.proving import Proving
 from projections.live import Live
@@ -208,7 +209,7 @@ class Service:
     ) -> Services:
         """Put together what the application may use."""
         present = settings()
-        stale_after_ms = present.stale_after_seconds * 1000
+        stale_after_ms, file = present.stale_after_seconds * 1000, present.database_file
         return Services(
             settings=settings,
             log=self._log,
@@ -236,7 +237,9 @@ class Service:
             sweeping=self._sweeping,
             swept=Readiness(self._sweeping.condition, time.monotonic),
             readiness=Readiness(
-                lambda: look_at_store(self._committer, lambda: free_room(present.database_url)),
+                lambda: look_at_store(
+                    self._committer, lambda: None if file is None else free_room(file)
+                ),
                 time.monotonic,
             ),
         )

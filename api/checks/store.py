@@ -16,7 +16,7 @@ from ledger.recorders.condition import (
 
 CHECK: Final = "store"
 OLDEST_POSTGRES: Final = 13
-LEAST_ROOM: Final = 256 * 1024 * 1024
+LITTLE_ROOM: Final = 256 * 1024 * 1024
 """With fewer bytes free it is time to make room."""
 
 
@@ -56,7 +56,7 @@ def judge_sqlite(path: Path, found: SQLiteCondition) -> Iterator[Finding]:
         yield failed(CHECK, "SQLite does not take synchronous=FULL.", advice)
     if not found.private:
         yield failed(CHECK, "Others may read the ledger's file.", f"chmod 600 {path.name}*")
-    if found.free < LEAST_ROOM:
+    if found.free < LITTLE_ROOM:
         advice = f"Make room in {path.absolute().parent}: deliveries will be answered 503."
         yield failed(CHECK, f"Only {_megabytes(found.free)} are free.", advice)
     elif found.free < found.size:

@@ -1,6 +1,5 @@
 """Where events rest: our promise on top of eventsourcing's recorders, on SQLite and PostgreSQL."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,15 +22,6 @@ class BadDatabaseUrl(LedgerError):
 def sqlite_path(url: str) -> Path | None:
     """Give the file of a SQLite address; None for an address of another database."""
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) and url != SQLITE else None
-
-
-def free_room(url: str) -> int | None:
-    """Give how many bytes are free where a SQLite ledger lies; None for another database.
-
-    Raises OSError.
-    """
-    path = sqlite_path(url)
-    return None if path is None else shutil.disk_usage(path.absolute().parent).free
 
 
 def open_log(

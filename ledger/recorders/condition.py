@@ -46,6 +46,11 @@ def is_mended(version: tuple[int, ...]) -> bool:
     )
 
 
+def free_room(path: Path) -> int:
+    """Give how many bytes are free where a SQLite ledger lies; raises OSError."""
+    return shutil.disk_usage(path.absolute().parent).free
+
+
 def sqlite_condition(path: Path) -> SQLiteCondition:
     """Look at a SQLite ledger without writing to it.
 
@@ -65,7 +70,7 @@ def sqlite_condition(path: Path) -> SQLiteCondition:
             private=path.stat().st_mode & 0o077 == 0,
             held=_is_held(Path(f"{path}.lock")),
             size=path.stat().st_size,
-            free=shutil.disk_usage(path.absolute().parent).free,
+            free=free_room(path),
         )
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(
